@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What liburing 2.3 does not know by name. Private names: where a newer
+ * header has them as enumerators, they cannot be tested for.
+ */
+#ifndef BACKENDS_IO_URING_COMPAT_H
+#define BACKENDS_IO_URING_COMPAT_H
+
+#define URING_ENTER_NO_IOWAIT		(1U << 7)	/* 6.15 */
+#define URING_FEAT_NO_IOWAIT		(1U << 17)
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From completion entries to operations. What the kernel ends for reasons of
+ * its own (a multishot request whose entries overflowed, a receive without a
+ * buffer, a send that came up short) is started again here: to the core an
+ * operation ends once, and for its own reasons.
+ */
+#include <unistd.h>
+
+#include "backends/inline.h"
+#include "backends/io_uring/uring.h"
+
+/* A receive that the kernel ended: is that the operation's end? */
+static void recv_stream_ended(struct uring *u, struct mn_op *op, int res)
+{
+	if (res == 0 || (res < 0 && res != -ENOBUFS && res != -EINTR && res != -EAGAIN))
+		op_complete(op, res);
+	else if (op->state == OP_CANCELING)
+		op_complete(op, -ECANCELED);
+	else if (res == -ENOBUFS)
+		uring_starve(u, op);
+	else
+		uring_resubmit(u, op);
+}
+
+static void recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		struct mn_chunk *chunk = uring_take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+
+		if (cqe->res > 0) {
+			chunk->refs = 1;
+			chunk->len = (uint32_t)cqe->res;
+			op->chunk = chunk;
+			op_deliver(op, cqe->res);
+		} else {
+			pool_put(chunk);
+		}
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		recv_stream_ended(u, op, cqe->res);
+}
+
+static bool accept_transient(int res)
+{
+	return res >= 0 || res == -ECONNABORTED || res == -EINTR || res == -EAGAIN;
+}
+
+static void accept_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	bool more = cqe->flags & IORING_CQE_F_MORE;
+	int res = cqe->res;
+
+	if (res >= 0)
+		op_deliver(op, res);
+	if (more)
+		return;
+	if (!accept_transient(res))
+		op_complete(op, res);
+	else if (op->state == OP_CANCELING)
+		op_complete(op, -ECANCELED);
+	else
+		uring_resubmit(u, op);
+}
+
+/* Take the bytes that were sent off a message; true when nothing is left. */
+static bool msg_advance(struct msghdr *hdr, size_t n)
+{
+	while (hdr->msg_iovlen && n >= hdr->msg_iov->iov_len) {
+		n -= hdr->msg_iov->iov_len;
+		hdr->msg_iov++;
+		hdr->msg_iovlen--;
+	}
+	if (!hdr->msg_iovlen)
+		return true;
+	hdr->msg_iov->iov_base = (uint8_t *)hdr->msg_iov->iov_base + n;
+	hdr->msg_iov->iov_len -= n;
+	return false;
+}
+
+/* The kernel retries short sends itself (MSG_WAITALL), mostly. */
+static void sent(struct uring *u, struct mn_op *op, int res)
+{
+	bool all;
+
+	if (res < 0 && res != -EINTR && res != -EAGAIN) {
+		op_complete(op, res);
+		return;
+	}
+	if (res > 0)
+		op->be.num += (uint64_t)res;
+	all = op->code == MN_OP_SEND ? op->be.num >= op->buf.len :
+				       msg_advance(op->msg.hdr, (size_t)max(res, 0));
+	if (all)
+		op_complete(op, (int64_t)op->be.num);
+	else if (op->state == OP_CANCELING)
+		op_complete(op, -ECANCELED);
+	else
+		uring_resubmit(u, op);
+}
+
+static void signaled(struct uring *u, struct mn_op *op, int res)
+{
+	int fd = (int)op->be.num;
+
+	if (res >= 0)
+		res = signal_read(fd);
+	if (res == -EAGAIN && op->state != OP_CANCELING) {
+		uring_resubmit(u, op);
+		return;
+	}
+	signal_close(fd);
+	op_complete(op, res == -EAGAIN ? -ECANCELED : res);
+}
+
+static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	/* It ended before there was room for the request to cancel it. */
+	if (op->priv == OP_UNCANCELED && !(cqe->flags & IORING_CQE_F_MORE))
+		op_list_del(&u->uncanceled, op);
+	switch (op->code) {
+	case MN_OP_RECV_STREAM:
+		recv_stream(u, op, cqe);
+		break;
+	case MN_OP_ACCEPT_STREAM:
+		accept_stream(u, op, cqe);
+		break;
+	case MN_OP_SEND:
+	case MN_OP_SENDMSG:
+		sent(u, op, cqe->res);
+		break;
+	case MN_OP_SIGNAL:
+		signaled(u, op, cqe->res);
+		break;
+	default:
+		op_complete(op, cqe->res);
+	}
+}
+
+/* Take what is there now; what arrives meanwhile is for the next time. */
+unsigned int uring_reap(struct uring *u)
+{
+	struct io_uring_cq *cq = &u->ring.cq;
+	unsigned int head = *cq->khead, n = 0;
+	/* Acquire: entries are read after the tail that covers them. Pairs with the kernel. */
+	unsigned int tail = io_uring_smp_load_acquire(cq->ktail);
+
+	for (; head != tail; head++) {
+		const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
+
+		switch (cqe->user_data & TAG_MASK) {
+		case TAG_OP:
+			op_reap(u, (struct mn_op *)(uintptr_t)cqe->user_data, cqe);
+			n++;
+			break;
+		case TAG_WAKE:
+			if (!(cqe->flags & IORING_CQE_F_MORE))
+				u->wake_armed = false;
+			break;
+		}
+	}
+	/* Release: the entries were read before the kernel may write there again. */
+	io_uring_smp_store_release(cq->khead, head);
+	stats_add(u->be.shard, STAT_COMPLETIONS, n);
+	return n;
+}

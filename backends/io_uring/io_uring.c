@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+
+#include "backends/io_uring/uring.h"
+#include "lib/time/clock.h"
+
+static int64_t uring_now(struct backend *be)
+{
+	return clock_now_ns();
+}
+
+static void uring_describe(struct backend *be, char *text, size_t size)
+{
+	const struct uring_plan *plan = &to_uring(be)->plan;
+
+	snprintf(text, size, "%s; %u/%u entries, %u buffers, eventfd waker", plan->name,
+		 plan->sq_entries, plan->cq_entries, plan->buffers);
+}
+
+static const struct backend_ops uring_ops = {
+	.submit		= uring_submit,
+	.cancel		= uring_cancel,
+	.turn		= uring_turn,
+	.now		= uring_now,
+	.wake		= uring_wake,
+	.open		= uring_open,
+	.start		= uring_start,
+	.close		= uring_close,
+	.describe	= uring_describe,
+	.state_size	= sizeof(struct uring),
+	.drv = {
+		.name	= "io_uring",
+		.rating	= 300,
+		.probe	= uring_probe,
+		.hint	= "kernel.io_uring_disabled or seccomp?",
+	},
+};
+backend_driver(uring_ops);

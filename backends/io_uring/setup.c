@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Rings: which flags and which sizes, found by trying, never from a version.
+ *
+ * The rings of all shards are made on the starting thread, disabled, with
+ * one decision about their sizes; each shard enables its own. So a start
+ * that fails fails before anything runs. Memory of rings counts against
+ * RLIMIT_MEMLOCK for users without privilege, and memory of rings that were
+ * closed is given back late: hence the retries.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <miniss/log.h>
+#include <miniss/param.h>
+
+#include "backends/io_uring/uring.h"
+#include "lib/mem/mem.h"
+
+MN_PARAM(uint, sq_entries, 256, 16, 32768, "submission queue entries per shard");
+MN_PARAM(uint, cq_entries, 4096, 32, 65536, "completion queue entries per shard");
+MN_PARAM(uint, buffers, 256, 8, 4096, "receive buffers that the kernel holds, per shard");
+MN_PARAM(uint, workers, 4, 1, 64, "kernel worker threads per shard, for what cannot be asynchronous");
+
+#define SQ_MIN		64
+#define CQ_MIN		512
+#define BUFFERS_MIN	64
+#define RETRY_NS	(2 * MN_MSEC)
+#define RETRIES		3
+
+#define FLAGS_ANY	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
+#define FLAGS_5_19	(FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | \
+			 IORING_SETUP_TASKRUN_FLAG)
+
+/* From the best to the oldest; EINVAL means: the next. */
+static const struct {
+	const char *name;
+	unsigned int flags;
+} flag_ladder[] = {
+	{ "DEFER_TASKRUN", FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG |
+			   IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN },
+	{ "COOP_TASKRUN, single issuer", FLAGS_5_19 | IORING_SETUP_SINGLE_ISSUER },
+	{ "COOP_TASKRUN", FLAGS_5_19 },
+};
+
+/* All of these are in 5.15; a kernel without them is for libev. */
+#define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
+			 IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS)
+
+static int bufs_register(struct uring *u, unsigned int entries)
+{
+	size_t size = entries * sizeof(struct io_uring_buf);
+	struct io_uring_buf_reg reg = { .ring_entries = entries };
+	int err;
+
+	u->bufs_mem = mem_map(size);
+	if (!u->bufs_mem)
+		return -ENOMEM;
+	reg.ring_addr = (uintptr_t)u->bufs_mem;
+	err = io_uring_register_buf_ring(&u->ring, &reg, 0);
+	if (err) {
+		mem_unmap(u->bufs_mem, size);
+		u->bufs_mem = NULL;
+		return err;
+	}
+	u->bufs = u->bufs_mem;
+	u->buf_mask = (uint16_t)(entries - 1);
+	u->buf_tail = 0;
+	u->nr_bufs = 0;
+	return 0;
+}
+
+static void ring_close(struct uring *u)
+{
+	size_t size = ((size_t)u->buf_mask + 1) * sizeof(struct io_uring_buf);
+
+	io_uring_queue_exit(&u->ring);
+	if (u->bufs_mem)
+		mem_unmap(u->bufs_mem, size);
+	u->bufs_mem = NULL;
+	if (u->wake_fd >= 0)
+		close(u->wake_fd);
+	u->wake_fd = -1;
+}
+
+static int ring_open(struct uring *u, const struct uring_plan *plan)
+{
+	struct io_uring_params params = {
+		.flags = plan->flags | IORING_SETUP_R_DISABLED,
+		.cq_entries = plan->cq_entries,
+	};
+	int err = io_uring_queue_init_params(plan->sq_entries, &u->ring, &params);
+
+	if (err)
+		return err;
+	u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (u->wake_fd < 0)
+		err = -errno;
+	else if ((params.features & FEATURES) != FEATURES)
+		err = -EOPNOTSUPP;
+	else
+		err = bufs_register(u, plan->buffers);
+	if (err) {
+		ring_close(u);
+		return err;
+	}
+	u->plan = *plan;
+	u->enter_fd = u->ring.ring_fd;
+	u->enter_flags = params.features & URING_FEAT_NO_IOWAIT ? URING_ENTER_NO_IOWAIT : 0;
+	op_list_init(&u->unqueued);
+	op_list_init(&u->uncanceled);
+	op_list_init(&u->starved);
+	return 0;
+}
+
+static int ring_enable(struct uring *u)
+{
+	int err = io_uring_register((unsigned int)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+				    NULL, 0);
+
+	if (err < 0)
+		return err;
+	if (io_uring_register_ring_fd(&u->ring) == 1) {
+		u->enter_fd = u->ring.enter_ring_fd;
+		u->enter_flags |= IORING_ENTER_REGISTERED_RING;
+	}
+	return 0;
+}
+
+/* One ring for each, or none. */
+static int rings_open(struct backend *const *be, unsigned int n, const struct uring_plan *plan)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		int err = ring_open(to_uring(be[i]), plan);
+
+		if (!err)
+			continue;
+		while (i-- > 0)
+			ring_close(to_uring(be[i]));
+		return err;
+	}
+	return 0;
+}
+
+static int rings_open_patiently(struct backend *const *be, unsigned int n,
+				const struct uring_plan *plan)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_NS };
+	int err;
+
+	for (int i = 0;; i++) {
+		err = rings_open(be, n, plan);
+		if (err != -ENOMEM || i == RETRIES)
+			return err;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* A smaller plan, or false. Completions are what costs most. */
+static bool plan_shrink(struct uring_plan *plan)
+{
+	if (plan->cq_entries / 2 >= CQ_MIN && plan->cq_entries > 8 * plan->sq_entries)
+		plan->cq_entries /= 2;
+	else if (plan->sq_entries / 2 >= SQ_MIN && plan->cq_entries / 2 >= CQ_MIN) {
+		plan->sq_entries /= 2;
+		plan->cq_entries /= 2;
+	} else if (plan->buffers / 2 >= BUFFERS_MIN) {
+		plan->buffers /= 2;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* May it lock more memory? True once at most: then it is at its hard limit. */
+static bool memlock_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_cur == limit.rlim_max)
+		return false;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+}
+
+static unsigned int power_of_two(unsigned int n)
+{
+	while (n & (n - 1))
+		n &= n - 1;
+	return n;
+}
+
+int uring_open(struct backend *const *be, unsigned int n, const char *arg)
+{
+	struct uring_plan plan = {
+		.sq_entries = param_sq_entries,
+		.cq_entries = max(param_cq_entries, 2 * param_sq_entries),
+		.buffers = power_of_two(param_buffers),
+	};
+	unsigned int rung = 0;
+	int err;
+
+	for (;;) {
+		plan.flags = flag_ladder[rung].flags;
+		plan.name = flag_ladder[rung].name;
+		err = rings_open_patiently(be, n, &plan);
+		if (err == -EINVAL && rung + 1 < ARRAY_SIZE(flag_ladder))
+			rung++;
+		else if (err != -ENOMEM || (!memlock_raise() && !plan_shrink(&plan)))
+			break;
+	}
+	if (err == -ENOMEM)
+		mn_warn("io_uring: no memory for %u rings of %u/%u entries; RLIMIT_MEMLOCK is too low",
+			n, plan.sq_entries, plan.cq_entries);
+	else if (!err && plan.cq_entries < param_cq_entries)
+		mn_warn("io_uring: RLIMIT_MEMLOCK allows %u rings of %u/%u entries with %u buffers only",
+			n, plan.sq_entries, plan.cq_entries, plan.buffers);
+	return err;
+}
+
+int uring_start(struct backend *be)
+{
+	struct uring *u = to_uring(be);
+	unsigned int workers[2] = { param_workers, param_workers };
+	int err = ring_enable(u);
+
+	if (err)
+		return err;
+	/* Without a bound the kernel may start one for each blocked operation. */
+	io_uring_register_iowq_max_workers(&u->ring, workers);
+	uring_refill(u);
+	uring_arm_wake(u);
+	return 0;
+}
+
+void uring_close(struct backend *be)
+{
+	ring_close(to_uring(be));
+}
+
+/* Receive one byte the way servers will: multishot, into the buffer ring. */
+static int probe_recv(struct uring *u, int fd)
+{
+	struct __kernel_timespec patience = { .tv_sec = 1 };
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	struct io_uring_cqe *cqe;
+	int err;
+
+	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	err = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &patience, NULL);
+	if (err < 0)
+		return err == -ETIME ? -EOPNOTSUPP : err;
+	if (cqe->res < 0)
+		return cqe->res;
+	return cqe->res == 1 && cqe->flags & IORING_CQE_F_BUFFER ? 0 : -EOPNOTSUPP;
+}
+
+static int probe_ring(struct uring *u)
+{
+	char memory[16] __attribute__((aligned(16))) = "";
+	int pair[2], err = ring_enable(u);
+
+	if (err)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	io_uring_buf_ring_add(u->bufs, memory, sizeof(memory), 0, u->buf_mask, 0);
+	io_uring_buf_ring_advance(u->bufs, 1);
+	if (write(pair[1], "x", 1) != 1)
+		err = -errno;
+	else
+		err = probe_recv(u, pair[0]);
+	close(pair[0]);
+	close(pair[1]);
+	return err;
+}
+
+int uring_probe(const char *arg)
+{
+	struct uring u = { .wake_fd = -1 };
+	struct uring_plan plan = { .sq_entries = 8, .cq_entries = 16, .buffers = 8 };
+	int err = -EINVAL;
+
+	for (unsigned int i = 0; err == -EINVAL && i < ARRAY_SIZE(flag_ladder); i++) {
+		plan.flags = flag_ladder[i].flags;
+		err = ring_open(&u, &plan);
+	}
+	if (err)
+		return err;
+	err = probe_ring(&u);
+	ring_close(&u);
+	return err;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From operations to submission entries. The submission queue is only a
+ * staging area: when it is full it is submitted, and if even that makes no
+ * room, operations wait in a list, in order. So a full queue is flow
+ * control and never an error.
+ */
+#include <poll.h>
+#include <unistd.h>
+
+#include "backends/inline.h"
+#include "backends/io_uring/uring.h"
+
+static struct io_uring_sqe *sqe_get(struct uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (!sqe) {
+		uring_enter_now(u);
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	return sqe;
+}
+
+static void prep_recv_stream(struct io_uring_sqe *sqe, struct mn_op *op)
+{
+	io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 0;
+}
+
+static void op_prep(struct mn_op *op, struct io_uring_sqe *sqe)
+{
+	switch (op->code) {
+	case MN_OP_POLL:
+		io_uring_prep_poll_add(sqe, op->fd, op->poll.events);
+		break;
+	case MN_OP_RECV:
+		io_uring_prep_recv(sqe, op->fd, op->buf.base, op->buf.len, 0);
+		break;
+	case MN_OP_SEND:
+		io_uring_prep_send(sqe, op->fd, (uint8_t *)op->buf.base + op->be.num,
+				   op->buf.len - op->be.num, MSG_NOSIGNAL | MSG_WAITALL);
+		break;
+	case MN_OP_SENDMSG:
+		io_uring_prep_sendmsg(sqe, op->fd, op->msg.hdr, MSG_NOSIGNAL | MSG_WAITALL);
+		break;
+	case MN_OP_RECV_STREAM:
+		prep_recv_stream(sqe, op);
+		break;
+	case MN_OP_ACCEPT_STREAM:
+		io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+		break;
+	case MN_OP_CONNECT:
+		io_uring_prep_connect(sqe, op->fd, op->addr.sa, op->addr.len);
+		break;
+	case MN_OP_SIGNAL:
+		io_uring_prep_poll_add(sqe, (int)op->be.num, POLLIN);
+		break;
+	default:
+		io_uring_prep_nop(sqe);
+	}
+	io_uring_sqe_set_data64(sqe, (uintptr_t)op | TAG_OP);
+	op->priv = OP_IN_RING;
+}
+
+static void prep_cancel(struct mn_op *op, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_cancel64(sqe, (uintptr_t)op | TAG_OP, 0);
+	io_uring_sqe_set_data64(sqe, TAG_IGNORE);
+	op->priv = OP_IN_RING;
+}
+
+void uring_resubmit(struct uring *u, struct mn_op *op)
+{
+	struct io_uring_sqe *sqe = u->unqueued.head ? NULL : sqe_get(u);
+
+	if (sqe) {
+		op_prep(op, sqe);
+	} else {
+		op->priv = OP_UNQUEUED;
+		op_list_push(&u->unqueued, op);
+	}
+}
+
+void uring_submit_unqueued(struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+
+	while (u->uncanceled.head && (sqe = io_uring_get_sqe(&u->ring)))
+		prep_cancel(op_list_pop(&u->uncanceled), sqe);
+	while (u->unqueued.head && (sqe = io_uring_get_sqe(&u->ring)))
+		op_prep(op_list_pop(&u->unqueued), sqe);
+}
+
+void uring_submit(struct backend *be, struct mn_op *op)
+{
+	op->be.num = 0;
+	if (op_is_inline(op)) {
+		op_complete(op, inline_op(op, false));
+		return;
+	}
+	if (op->code == MN_OP_SIGNAL) {
+		int fd = signal_open(op->signal.set);
+
+		if (fd < 0) {
+			op_complete(op, fd);
+			return;
+		}
+		op->be.num = (uint64_t)fd;
+	}
+	uring_resubmit(to_uring(be), op);
+}
+
+void uring_cancel(struct backend *be, struct mn_op *op)
+{
+	struct uring *u = to_uring(be);
+	struct io_uring_sqe *sqe;
+
+	if (op->priv != OP_IN_RING) {
+		op_list_del(op->priv == OP_STARVED ? &u->starved : &u->unqueued, op);
+		if (op->code == MN_OP_SIGNAL)
+			signal_close((int)op->be.num);
+		op_complete(op, -ECANCELED);
+		return;
+	}
+	sqe = sqe_get(u);
+	if (sqe) {
+		prep_cancel(op, sqe);
+	} else {
+		op->priv = OP_UNCANCELED;
+		op_list_push(&u->uncanceled, op);
+	}
+}
+
+/*
+ * The wake-up descriptor is polled for ever and never read: every write to
+ * it makes a completion.
+ */
+void uring_arm_wake(struct uring *u)
+{
+	struct io_uring_sqe *sqe = sqe_get(u);
+
+	u->wake_armed = sqe;
+	if (!sqe)
+		return;
+	io_uring_prep_poll_multishot(sqe, u->wake_fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, TAG_WAKE);
+}
+
+void uring_wake(struct backend *be)
+{
+	uint64_t one = 1;
+	ssize_t n = write(to_uring(be)->wake_fd, &one, sizeof(one));
+
+	(void)n;	/* it fails only when the counter is full: then it is readable */
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring backend: one ring for each shard, used by its thread alone.
+ *
+ *	setup.c	flags and sizes, found by trying; what all shards share
+ *	sqe.c	from operations to submission entries
+ *	cqe.c	from completion entries to operations
+ *	recv.c	the buffer ring, and receives that wait for buffers
+ *	turn.c	the one system call of a turn
+ *	io_uring.c	the ops table
+ */
+#ifndef BACKENDS_IO_URING_URING_H
+#define BACKENDS_IO_URING_URING_H
+
+#include <liburing.h>
+
+#include "backends/backend.h"
+#include "backends/io_uring/compat.h"
+#include "core/shard.h"
+
+/* What a completion entry is about: the low bits of its user_data. */
+#define TAG_OP		0UL	/* the rest is the operation */
+#define TAG_WAKE	1UL	/* the poll of the wake-up eventfd */
+#define TAG_IGNORE	2UL	/* the answer to a cancel request */
+#define TAG_MASK	7UL
+
+/* A first-in, first-out queue of operations, linked by next and pprev. */
+struct op_list {
+	struct mn_op *head;
+	struct mn_op **tail;
+};
+
+/* The sizes of a ring; one decision for all shards. */
+struct uring_plan {
+	unsigned int sq_entries, cq_entries, buffers;
+	unsigned int flags;		/* IORING_SETUP_* */
+	const char *name;		/* of the flag set */
+};
+
+struct uring {
+	struct backend be;
+
+	/* every turn */
+	unsigned int enter_flags;	/* REGISTERED_RING, NO_IOWAIT */
+	int enter_fd;
+	uint16_t buf_tail;		/* of the buffer ring, not yet published */
+	uint16_t buf_mask;
+	uint32_t nr_bufs;		/* in the buffer ring, the kernel's */
+	struct io_uring_buf_ring *bufs;
+	struct op_list unqueued;	/* waiting for room in the submission queue */
+	struct op_list uncanceled;	/* in the ring, their cancel request waits likewise */
+	struct op_list starved;		/* receives waiting for buffers */
+	struct io_uring ring;
+
+	/* once */
+	int wake_fd;
+	bool wake_armed;
+	struct uring_plan plan;
+	void *bufs_mem;
+};
+
+static inline struct uring *to_uring(struct backend *be)
+{
+	return container_of(be, struct uring, be);
+}
+
+static inline void op_list_init(struct op_list *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+}
+
+static inline void op_list_push(struct op_list *list, struct mn_op *op)
+{
+	op->next = NULL;
+	op->pprev = list->tail;
+	*list->tail = op;
+	list->tail = &op->next;
+}
+
+static inline void op_list_del(struct op_list *list, struct mn_op *op)
+{
+	*op->pprev = op->next;
+	if (op->next)
+		op->next->pprev = op->pprev;
+	else
+		list->tail = op->pprev;
+	op->pprev = NULL;
+}
+
+static inline struct mn_op *op_list_pop(struct op_list *list)
+{
+	struct mn_op *op = list->head;
+
+	if (op)
+		op_list_del(list, op);
+	return op;
+}
+
+/* Values of op->priv. */
+enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED };
+
+/* setup.c */
+int uring_probe(const char *arg);
+int uring_open(struct backend *const *be, unsigned int n, const char *arg);
+int uring_start(struct backend *be);
+void uring_close(struct backend *be);
+
+/* sqe.c */
+void uring_submit(struct backend *be, struct mn_op *op);
+void uring_cancel(struct backend *be, struct mn_op *op);
+void uring_wake(struct backend *be);
+void uring_arm_wake(struct uring *u);
+void uring_submit_unqueued(struct uring *u);
+void uring_resubmit(struct uring *u, struct mn_op *op);
+
+/* cqe.c */
+unsigned int uring_reap(struct uring *u);
+
+/* recv.c */
+void uring_refill(struct uring *u);
+void uring_starve(struct uring *u, struct mn_op *op);
+void uring_feed(struct uring *u);
+
+static inline struct mn_chunk *uring_take_buffer(struct uring *u, unsigned int bid)
+{
+	u->nr_bufs--;
+	return pool_chunk(&u->be.shard->pool, bid);
+}
+
+/* turn.c */
+unsigned int uring_turn(struct backend *be, int64_t deadline_ns);
+void uring_enter_now(struct uring *u);
+
+/* Entries that were filled in and not yet taken by the kernel. */
+static inline unsigned int uring_pending(struct uring *u)
+{
+	return u->ring.sq.sqe_tail - *u->ring.sq.khead;
+}
+
+#endif

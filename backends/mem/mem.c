@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mem: a loopback network in memory, under a clock that tests move. All
+ * shards of a world run on one thread.
+ *
+ * Every operation goes through its shard's ready queue, and is tried by
+ * turn(), in order. One that would block is put where it waits (mostly its
+ * socket); whatever changes there moves it back to the ready queue of its own
+ * shard. Cancelling does the same, so that nothing ever completes from
+ * cancel(), as with io_uring and unlike libev.
+ */
+#include <errno.h>
+
+#include <miniss/log.h>
+
+#include "backends/backend.h"
+#include "backends/inline.h"
+#include "backends/mem.h"
+#include "backends/mem/net.h"
+#include "core/log.h"
+#include "core/reactor.h"
+#include "lib/mem/mem.h"
+#include "smp/mesh.h"
+
+#define TURN_MAX 256 /* completions and deliveries of a turn */
+#define CLOCK_START MN_SEC
+
+struct mem_state {
+	struct net net;
+	int64_t now_ns;
+	struct op_queue signal; /* who waits for one */
+	uint64_t pending; /* signals that came: bit n-1 is signal n */
+	unsigned int nr_shards; /* that are open */
+};
+
+struct membe {
+	struct backend be;
+	struct mem_state *state;
+	struct op_queue ready;
+	struct op_queue starved; /* streams that wait for free buffers */
+	int64_t deadline_ns; /* until when the last turn would have waited */
+};
+
+/* Values of op->priv: where it is linked. */
+enum { OP_TAKEN, OP_READY, OP_WAITING, OP_STARVED };
+
+static struct membe *to_membe(struct backend *be)
+{
+	return container_of(be, struct membe, be);
+}
+
+static struct mem_state *state_of(struct mn_world *world)
+{
+	return world->backend_state;
+}
+
+static void make_ready(struct mn_op *op)
+{
+	struct membe *m = op->be.ptr;
+
+	op->priv = OP_READY;
+	op_queue_push(&m->ready, op);
+}
+
+static void kick(struct op_queue *waiting)
+{
+	struct mn_op *op;
+
+	while ((op = op_queue_pop(waiting)))
+		make_ready(op);
+}
+
+static struct op_queue *waits_in(struct membe *m, struct mn_op *op)
+{
+	switch (op->code) {
+	case MN_OP_SIGNAL:
+		return &m->state->signal;
+	case MN_OP_CONNECT:
+		return &m->state->net.connecting;
+	default:
+		return &net_sock(&m->state->net, op->fd)->waiting;
+	}
+}
+
+static void wait_in(struct mn_op *op, uint8_t where, struct op_queue *queue)
+{
+	op->priv = where;
+	op_queue_push(queue, op);
+}
+
+static int64_t try_signal(struct mem_state *state, uint64_t set)
+{
+	uint64_t come = state->pending & set;
+
+	if (!come)
+		return state->signal.head ? -EBUSY : NOT_YET;
+	state->pending &= ~(come & -come);
+	return __builtin_ctzll(come) + 1;
+}
+
+static int64_t op_try(struct membe *m, struct mn_op *op)
+{
+	switch (op->code) {
+	case MN_OP_NOP:
+		return 0;
+	case MN_OP_SIGNAL:
+		return try_signal(m->state, op->signal.set);
+	default:
+		return net_try(&m->state->net, &m->be.shard->pool, op);
+	}
+}
+
+static bool is_item(const struct mn_op *op, int64_t res)
+{
+	return (op->code == MN_OP_RECV_STREAM && res > 0) ||
+	       (op->code == MN_OP_ACCEPT_STREAM && res >= 0);
+}
+
+/* Returns how many completions and deliveries that was. */
+static unsigned int op_run(struct membe *m, struct mn_op *op)
+{
+	int64_t res;
+
+	op->priv = OP_TAKEN;
+	if (op->state == OP_CANCELING) {
+		net_ended(&m->state->net, op);
+		op_complete(op, -ECANCELED);
+		return 1;
+	}
+	res = op_try(m, op);
+	if (res == NOT_YET) {
+		wait_in(op, OP_WAITING, waits_in(m, op));
+		return 0;
+	}
+	if (res == NO_BUFFER) {
+		wait_in(op, OP_STARVED, &m->starved);
+		stats_add(m->be.shard, STAT_STARVED, 1);
+		return 0;
+	}
+	if (is_item(op, res)) {
+		op_deliver(op, res);
+		make_ready(op); /* the next item, or its cancellation, comes after the others */
+		return 1;
+	}
+	op_complete(op, res);
+	return 1;
+}
+
+static void mem_submit(struct backend *be, struct mn_op *op)
+{
+	struct membe *m = to_membe(be);
+
+	if (op_is_inline(op)) {
+		op_complete(op, net_call(&m->state->net, op));
+		return;
+	}
+	op->be.ptr = m;
+	make_ready(op);
+}
+
+static void mem_cancel(struct backend *be, struct mn_op *op)
+{
+	struct membe *m = to_membe(be);
+
+	if (op->priv == OP_TAKEN || op->priv == OP_READY)
+		return; /* its turn comes, and sees that it is cancelled */
+	op_queue_remove(op->priv == OP_STARVED ? &m->starved : waits_in(m, op), op);
+	make_ready(op);
+}
+
+/* It never waits: it says until when it would have, for mem_run(). */
+static unsigned int mem_turn(struct backend *be, int64_t deadline_ns)
+{
+	struct membe *m = to_membe(be);
+	uint32_t nr_free = be->shard->pool.nr_free;
+	unsigned int n = 0, left;
+
+	while (m->starved.head && nr_free--)
+		make_ready(op_queue_pop(&m->starved));
+	for (left = m->ready.nr; left && n < TURN_MAX; left--) {
+		struct mn_op *op = op_queue_pop(&m->ready);
+
+		if (!op)
+			break;
+		n += op_run(m, op);
+	}
+	if (deadline_ns > 0)
+		m->deadline_ns = deadline_ns;
+	stats_add(be->shard, STAT_COMPLETIONS, n);
+	return n;
+}
+
+static int64_t mem_now(struct backend *be)
+{
+	return to_membe(be)->state->now_ns;
+}
+
+/* Nobody sleeps here. */
+static void mem_wake(struct backend *be)
+{
+}
+
+static int mem_open(struct backend *const *be, unsigned int n, const char *arg)
+{
+	struct mem_state *state = mem_alloc(sizeof(*state));
+
+	if (!state) {
+		mn_err("mem: no memory for its state");
+		return -ENOMEM;
+	}
+	net_open(&state->net, kick);
+	op_queue_init(&state->signal);
+	state->now_ns = CLOCK_START;
+	state->nr_shards = n;
+	be[0]->shard->world->backend_state = state;
+	for (unsigned int i = 0; i < n; i++) {
+		struct membe *m = to_membe(be[i]);
+
+		m->state = state;
+		op_queue_init(&m->ready);
+		op_queue_init(&m->starved);
+	}
+	return 0;
+}
+
+static int mem_start(struct backend *be)
+{
+	return 0;
+}
+
+static void mem_close(struct backend *be)
+{
+	struct mem_state *state = to_membe(be)->state;
+
+	if (--state->nr_shards)
+		return;
+	net_close(&state->net);
+	be->shard->world->backend_state = NULL;
+	mem_free(state);
+}
+
+/* ---- all shards on one thread ---- */
+
+/* One turn of each; false: no shard had anything to do. */
+static bool step_all(struct mn_world *world, int64_t *next_ns)
+{
+	bool busy = false;
+
+	*next_ns = MN_NEVER;
+	for (unsigned int i = 0; i < world->nr_shards; i++) {
+		struct shard *s = world->shards[i];
+		struct membe *m = to_membe(s->be);
+
+		if (s->start_err || shard_done(s))
+			continue;
+		m->deadline_ns = MN_NEVER;
+		busy |= shard_step(s, true) || m->ready.head;
+		*next_ns = min(*next_ns, m->deadline_ns);
+	}
+	return busy;
+}
+
+static bool all_done(struct mn_world *world)
+{
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		if (!world->shards[i]->start_err && !shard_done(world->shards[i]))
+			return false;
+	return true;
+}
+
+static void leave_all(struct mn_world *world)
+{
+	for (unsigned int i = 0; i < world->nr_shards; i++) {
+		mn_self = world->shards[i];
+		mesh_flush(mn_self);
+		log_flush(mn_self);
+	}
+	mn_self = NULL;
+}
+
+static int mem_run(struct mn_world *world)
+{
+	struct mem_state *state = state_of(world);
+	unsigned int idle = 0;
+	int64_t next_ns;
+	int err = 0;
+
+	for (unsigned int i = 0; i < world->nr_shards; i++) {
+		struct shard *s = world->shards[i];
+
+		s->start_err = shard_start(s);
+		shard_started(s);
+	}
+	while (!all_done(world)) {
+		idle = step_all(world, &next_ns) ? 0 : idle + 1;
+		/* A timer that was due when a shard went idle is for the second round. */
+		if (idle < 2)
+			continue;
+		idle = 0;
+		if (next_ns == MN_NEVER) {
+			err = -EDEADLK;
+			break;
+		}
+		state->now_ns = max(state->now_ns, next_ns);
+	}
+	leave_all(world);
+	if (err)
+		mn_err("mem: every shard waits, and nothing is left to happen");
+	return err;
+}
+
+/* ---- for tests ---- */
+
+int64_t mem_clock_now(struct mn_world *world)
+{
+	return state_of(world)->now_ns;
+}
+
+void mem_clock_set(struct mn_world *world, int64_t now_ns)
+{
+	state_of(world)->now_ns = max(state_of(world)->now_ns, now_ns);
+}
+
+void mem_clock_advance(struct mn_world *world, int64_t ns)
+{
+	mem_clock_set(world, state_of(world)->now_ns + ns);
+}
+
+void mem_raise(struct mn_world *world, int sig)
+{
+	state_of(world)->pending |= UINT64_C(1) << (sig - 1);
+	kick(&state_of(world)->signal);
+}
+
+void mem_fd_limit(struct mn_world *world, unsigned int n)
+{
+	state_of(world)->net.fds_max = min(n, NET_FDS);
+}
+
+static void mem_describe(struct backend *be, char *text, size_t size)
+{
+	snprintf(text, size, "connections in memory, a clock that stands still");
+}
+
+static int mem_probe(const char *arg)
+{
+	return arg ? -EINVAL : 0;
+}
+
+static const struct backend_ops mem_ops = {
+	.submit = mem_submit,
+	.cancel = mem_cancel,
+	.turn = mem_turn,
+	.now = mem_now,
+	.wake = mem_wake,
+	.open = mem_open,
+	.start = mem_start,
+	.close = mem_close,
+	.run = mem_run,
+	.describe = mem_describe,
+	.virtual_time = true,
+	.state_size = sizeof(struct membe),
+	.drv = { .name = "mem", .rating = 0, .probe = mem_probe },
+};
+backend_driver(mem_ops);

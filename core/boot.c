@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How a world starts and stops. All of it is messages: shards report to
+ * shard 0 that they are up; its first fiber, boot(), runs the main function
+ * when all are, and takes the shards down when it has returned.
+ *
+ * Down goes in two steps, since shards call each other to the end: first
+ * every shard ends its fibers, while all still serve messages; then all stop.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <miniss/log.h>
+
+#include "backends/backend.h"
+#include "core/boot.h"
+#include "core/future.h"
+#include "core/reactor.h"
+#include "smp/mesh.h"
+
+#define QUIESCE_NS	(5 * MN_SEC)	/* for fibers that were cancelled to end */
+
+/* On shard 0's boot fiber while the world starts and runs. */
+struct boot {
+	struct mn_future up;
+	unsigned int nr_waiting;
+	int err;
+};
+
+static void boot_report(struct boot *boot, int err)
+{
+	if (err && !boot->err)
+		boot->err = err;
+	if (--boot->nr_waiting == 0)
+		mn_future_resolve(&boot->up, 0);
+}
+
+static int boot_heard(void *arg)
+{
+	const struct shard *shard = arg;
+
+	boot_report(shard->world->boot, shard->start_err);
+	return 0;
+}
+
+static int boot(void *arg);
+
+static int stop_shard(void *arg)
+{
+	mn_self->stopping = true;
+	return 0;
+}
+
+void shard_started(struct shard *shard)
+{
+	struct mn_world *world = shard->world;
+
+	if (shard->id == 0 && !shard->start_err)
+		shard->start_err = mn_spawn(boot, world, NULL);
+	if (shard->start_err)
+		mn_err("shard %u: backend %s cannot start: %s", shard->id,
+		       world->backend.driver->name, strerror(-shard->start_err));
+	if (shard->id)
+		shard_post(0, boot_heard, shard);
+	else if (shard->start_err)	/* nobody will be there to stop the others */
+		for (unsigned int i = 1; i < world->nr_up; i++)
+			shard_post(i, stop_shard, NULL);
+}
+
+/* On each shard, in a fiber of boot's: end the others. */
+static int quiesce(void *arg)
+{
+	struct shard *self = mn_self;
+	int64_t until_ns = self->now_ns + QUIESCE_NS;
+	int64_t pause_ns = MN_MSEC / 8;
+
+	fiber_cancel_all(self);
+	self->fiber->canceled = false;	/* but this one goes on */
+	while (self->fibers.nr_live > (self->id == 0 ? 2u : 1u)) {
+		if (self->now_ns > until_ns) {
+			mn_err("%u fibers did not end within %d s of being cancelled",
+			       self->fibers.nr_live - 1, (int)(QUIESCE_NS / MN_SEC));
+			fiber_report(self);
+			return -ETIMEDOUT;
+		}
+		mn_sleep(pause_ns);
+		pause_ns = min(2 * pause_ns, 16 * MN_MSEC);
+	}
+	return 0;
+}
+
+static void shards_stop(struct mn_world *world)
+{
+	unsigned int i;
+
+	for (i = world->nr_up; i-- > 0;)
+		if (!world->shards[i]->start_err && shard_call(i, quiesce, NULL) && !world->result)
+			world->result = -ETIMEDOUT;
+	for (i = world->nr_up; i-- > 0;)
+		while (!world->shards[i]->start_err && shard_post(i, stop_shard, NULL) == -EAGAIN)
+			mn_yield();
+}
+
+static int boot(void *arg)
+{
+	struct mn_world *world = arg;
+	struct boot up = { .nr_waiting = world->nr_up - 1 };
+
+	mn_fiber_name("boot");
+	mn_future_init(&up.up);
+	world->boot = &up;
+	if (up.nr_waiting)
+		fiber_wait(&up.up);
+	if (world->nr_up < world->nr_shards && !up.err)
+		up.err = -EAGAIN;
+	world->result = up.err ? up.err : world->fn(world->arg);
+	stop_close(world);
+	shards_stop(world);
+	return 0;
+}
+
+int world_run(struct mn_world *world)
+{
+	const struct backend_ops *ops =
+		container_of(world->backend.driver, struct backend_ops, drv);
+	int err;
+
+	world->nr_up = world->nr_shards;
+	err = ops->run ? ops->run(world) : shards_run_threads(world);
+	if (!err)
+		err = world->shards[0]->start_err;
+	return err ? err : world->result;
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Fibers: a life is spawn, any number of park and resume, end. The reactor's
+ * stack is in the middle of every switch: a fiber is resumed by running its
+ * task and parks by going back to who ran it. So a fiber never meets another
+ * one's stack, and the reactor stays the only one to decide what runs.
+ *
+ * Spawning takes the fiber that ended last, with its stack: the lines that it
+ * needs are the ones that were just in use.
+ *
+ * The processor predicts each return by the calls that it saw, and after a
+ * switch those were made on the other stack: every return from a function
+ * that was active then is mispredicted, for more than the switch costs. So
+ * nothing is left to do after a switch: fiber_park() and fiber_resume() do
+ * all of it before, and the compiler makes the switch their last jump.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <miniss/log.h>
+
+#include "core/future.h"
+#include "core/shard.h"
+
+/*
+ * Stacks are all alike to the cache: without this, the objects and first
+ * frames of all fibers would compete for the same few sets of the first level.
+ */
+#define COLOURS		16
+#define COLOUR_LINE	64
+
+#define ALIGN_DOWN(x, a)	((x) & ~(uintptr_t)((a) - 1))
+
+static struct mn_fiber *fiber_at(void *low, size_t size)
+{
+	uintptr_t colour = (uintptr_t)low / 4096 % COLOURS * COLOUR_LINE;
+	uintptr_t top = (uintptr_t)low + size - colour;
+
+	return (struct mn_fiber *)ALIGN_DOWN(top - sizeof(struct mn_fiber), COLOUR_LINE);
+}
+
+static __cold struct mn_fiber *fiber_create(struct fiber_pool *pool)
+{
+	struct mn_fiber *fiber;
+	size_t size;
+	void *low;
+
+	if (stack_get(pool, &low, &size))
+		return NULL;
+	if (IS_ENABLED(CONFIG_FIBER_HIGHWATER))
+		stack_fill(low, size);
+	fiber = fiber_at(low, size);
+	fiber->stack_low = low;
+	fiber->stack_size = size;
+	sanitizer_open(&fiber->sanitizer, low, size);
+	return fiber;
+}
+
+static __cold void fiber_measure(struct fiber_pool *pool, const struct mn_fiber *fiber)
+{
+	size_t used = stack_used(fiber->stack_low, fiber->stack_size);
+	const char *name = fiber->name ? fiber->name : "(unnamed)";
+	size_t i = 0;
+
+	if (used <= pool->deepest)
+		return;
+	pool->deepest = used;
+	/* Copied, since names need not outlive their fibers. */
+	for (; name[i] && i < sizeof(pool->deepest_name) - 1; i++)
+		pool->deepest_name[i] = name[i];
+	pool->deepest_name[i] = '\0';
+}
+
+static void fiber_free(struct fiber_pool *pool, struct mn_fiber *fiber)
+{
+	if (IS_ENABLED(CONFIG_FIBER_HIGHWATER))
+		fiber_measure(pool, fiber);
+	fiber->next = pool->free;
+	pool->free = fiber;
+	pool->nr_free++;
+}
+
+/*
+ * The bottom of every fiber's stack. A detached fiber is in the pool while it
+ * takes its last steps, but nobody can take it from there before the switch.
+ */
+static void fiber_main(void)
+{
+	struct shard *shard = mn_self;
+	struct mn_fiber *fiber = shard->fiber;
+	int ret;
+
+	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
+	ret = fiber->fn(fiber->arg);
+	fiber->ended = true;
+	mn_future_resolve(&fiber->done, ret);
+	shard->fibers.nr_live--;
+	shard->fiber = NULL;
+	if (fiber->detached) {
+		mn_future_drop(&fiber->done);
+		fiber_free(&shard->fibers, fiber);
+	}
+	sanitizer_leave(&fiber->sanitizer, &shard->fibers.reactor, true);
+	fiber_exit(shard->sp);
+}
+
+static void fiber_resume(struct mn_task *task)
+{
+	struct mn_fiber *fiber = container_of(task, struct mn_fiber, task);
+	struct shard *shard = mn_self;
+
+	BUG_ON(shard->fiber);
+	BUG_ON(fiber->ended);
+	fiber->cancel = NULL;
+	shard->fiber = fiber;
+	sanitizer_reactor(&shard->fibers.reactor);
+	sanitizer_leave(&shard->fibers.reactor, &fiber->sanitizer, false);
+	fiber_enter(&shard->sp, fiber->sp, shard->fibers.control);
+	sanitizer_enter(&shard->fibers.reactor, &fiber->sanitizer);
+}
+
+static inline void park(struct shard *shard, struct mn_fiber *fiber)
+{
+	shard->fiber = NULL;
+	sanitizer_leave(&fiber->sanitizer, &shard->fibers.reactor, false);
+	fiber_switch(&fiber->sp, shard->sp);
+	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
+}
+
+void fiber_park(void (*cancel)(void *obj), void *obj)
+{
+	struct shard *shard = mn_self;
+	struct mn_fiber *fiber = shard->fiber;
+
+	fiber->cancel = cancel;
+	fiber->cancel_obj = obj;
+	park(shard, fiber);
+}
+
+void mn_yield(void)
+{
+	struct shard *shard = mn_self;
+	struct mn_fiber *fiber = shard->fiber;
+
+	task_schedule(shard, &fiber->task);
+	park(shard, fiber);
+}
+
+int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
+		struct mn_fiber **handle)
+{
+	struct fiber_pool *pool = &shard->fibers;
+	struct mn_fiber *fiber = pool->free;
+	void *top;
+
+	if (copy_size > FIBER_COPY_MAX)
+		return -E2BIG;
+	if (fiber) {
+		pool->free = fiber->next;
+		pool->nr_free--;
+	} else {
+		fiber = fiber_create(pool);
+		if (!fiber)
+			return -ENOMEM;
+	}
+	mn_task_init(&fiber->task, fiber_resume);
+	fiber->cancel = NULL;
+	fiber->canceled = false;
+	fiber->detached = !handle;
+	fiber->ended = false;
+	fiber->fn = fn;
+	fiber->arg = arg;
+	fiber->name = NULL;
+	mn_future_init(&fiber->done);
+	top = fiber;
+	if (copy_size) {
+		top = (void *)ALIGN_DOWN((uintptr_t)fiber - copy_size, COLOUR_LINE);
+		fiber->arg = memcpy(top, arg, copy_size);
+	}
+	sanitizer_renew(&fiber->sanitizer);
+	fiber->sp = fiber_prepare(top, fiber_main, pool->control);
+	pool->nr_live++;
+	stats_add(shard, STAT_FIBERS, 1);
+	task_schedule(shard, &fiber->task);
+	if (handle)
+		*handle = fiber;
+	return 0;
+}
+
+int mn_spawn(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
+{
+	return fiber_spawn(mn_self, fn, arg, 0, fiber);
+}
+
+/* fiber_wait(), inlined: one call less is one mispredicted return less. */
+int mn_join(struct mn_fiber *fiber)
+{
+	struct shard *shard = mn_self;
+	struct mn_fiber *self = shard->fiber;
+	int ret;
+
+	BUG_ON(!self || fiber->detached);
+	while (!mn_future_ready(&fiber->done)) {
+		future_attach(&fiber->done, &self->task);
+		park(shard, self);
+	}
+	ret = (int)mn_future_take(&fiber->done);
+	fiber_free(&shard->fibers, fiber);
+	return ret;
+}
+
+void mn_fiber_cancel(struct mn_fiber *fiber)
+{
+	void (*cancel)(void *obj) = fiber->cancel;
+
+	fiber->canceled = true;
+	/* One that will run anyway looks for itself. */
+	if (!cancel || fiber->task.queued)
+		return;
+	fiber->cancel = NULL;
+	cancel(fiber->cancel_obj);
+}
+
+/* No list of fibers: adding to one and taking out would touch others' lines each time. */
+static void for_each_fiber(struct fiber_pool *pool, void (*fn)(struct mn_fiber *fiber))
+{
+	size_t guard = guard_size();
+
+	for (struct stack_slab *slab = pool->slabs; slab; slab = slab->next)
+		for (size_t i = 0; i < slab->nr_cut; i++) {
+			char *low = slab->base + i * slab->stride + guard;
+
+			fn(fiber_at(low, slab->stride - guard));
+		}
+}
+
+static void cancel_live(struct mn_fiber *fiber)
+{
+	if (!fiber->ended)
+		mn_fiber_cancel(fiber);
+}
+
+/* Cancelling only schedules tasks, so that no fiber starts or ends meanwhile. */
+void fiber_cancel_all(struct shard *shard)
+{
+	for_each_fiber(&shard->fibers, cancel_live);
+}
+
+static void report_live(struct mn_fiber *fiber)
+{
+	if (!fiber->ended && fiber != mn_self->fiber)
+		mn_err("fiber %s has not ended", fiber->name ? fiber->name : "(unnamed)");
+}
+
+void fiber_report(struct shard *shard)
+{
+	for_each_fiber(&shard->fibers, report_live);
+}
+
+struct mn_fiber *mn_fiber_self(void)
+{
+	return mn_self ? mn_self->fiber : NULL;
+}
+
+bool mn_fiber_canceled(void)
+{
+	return mn_self->fiber->canceled;
+}
+
+void mn_fiber_name(const char *name)
+{
+	mn_self->fiber->name = name;
+}
+
+void fiber_pool_open(struct fiber_pool *pool)
+{
+	*pool = (struct fiber_pool){ .control = fiber_control(), .guard = GUARD_UNKNOWN };
+}
+
+static void fiber_close(struct mn_fiber *fiber)
+{
+	sanitizer_close(&fiber->sanitizer);
+}
+
+void fiber_pool_close(struct fiber_pool *pool)
+{
+	if (IS_ENABLED(CONFIG_FIBER_HIGHWATER) && pool->deepest)
+		mn_info("deepest fiber stack: %zu bytes, by %s", pool->deepest, pool->deepest_name);
+	for_each_fiber(pool, fiber_close);
+	stack_close(pool);
+}

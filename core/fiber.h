@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fibers inside: the object lives at the top of its own stack, so that a
+ * parked fiber has touched one page. From the top down: the object, a copy of
+ * the argument if there is one, the frames, a guard page.
+ */
+#ifndef CORE_FIBER_H
+#define CORE_FIBER_H
+
+#include <miniss/fiber.h>
+
+#include "core/compiler.h"
+#include "core/fiber-sanitizer.h"
+#include "lib/mem/guard.h"
+
+struct shard;
+
+struct mn_fiber {
+	/* per switch */
+	struct mn_task task;		/* resumes it */
+	void *sp;			/* where it was suspended */
+	void (*cancel)(void *obj);	/* ends the wait it is in; NULL: it cannot be ended */
+	void *cancel_obj;
+	bool canceled;
+	bool detached;
+	bool ended;
+
+	/* per life */
+	mn_fiber_fn fn;
+	void *arg;
+	struct mn_future done;
+	const char *name;
+	struct mn_fiber *next;		/* in the pool */
+	struct sanitizer_stack sanitizer;
+
+	/* for ever */
+	void *stack_low;		/* lowest usable address */
+	size_t stack_size;
+};
+
+/* Stacks are mapped many at once and cut one by one; each has its guard below. */
+#define STACKS_PER_SLAB	64
+
+struct stack_slab {
+	struct stack_slab *next;
+	char *base;
+	size_t stride;			/* guard and stack */
+	uint32_t nr_cut;		/* stacks handed out, from the lowest */
+};
+
+struct fiber_pool {
+	/* per spawn and end */
+	struct mn_fiber *free;		/* ended, stacks warm; last in, first out */
+	uint64_t control;		/* of floating point: the reactor's, and a new fiber's */
+	uint32_t nr_live;
+	uint32_t nr_free;
+
+	/* core/stack.c; every fiber, live or not, is on a stack of a slab */
+	struct stack_slab *slabs;
+	enum guard_kind guard;		/* GUARD_UNKNOWN until the first slab */
+	struct sanitizer_stack reactor;	/* the shard's own stack */
+
+	/* CONFIG_FIBER_HIGHWATER: the deepest use of a stack, and by whom */
+	size_t deepest;
+	char deepest_name[32];
+};
+
+void fiber_pool_open(struct fiber_pool *pool);
+void fiber_pool_close(struct fiber_pool *pool);
+
+#define FIBER_COPY_MAX	1024
+
+/*
+ * fiber_spawn - mn_spawn() on a given shard, with a copy of the argument
+ * @copy_size: 0, or how many bytes at @arg to copy onto the fiber's stack; @fn
+ *	then gets the copy, which is aligned as malloc() would
+ *
+ * Return: 0, -ENOMEM, or -E2BIG for more than FIBER_COPY_MAX bytes.
+ */
+int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
+		struct mn_fiber **fiber);
+
+/*
+ * fiber_park - suspend the running fiber until its task is scheduled
+ * @cancel: called with @obj by mn_fiber_cancel(): makes the wait end, by
+ *	scheduling the fiber's task now or later; NULL if nothing can. Called
+ *	once at most, and not when the fiber is about to run anyway.
+ */
+void fiber_park(void (*cancel)(void *obj), void *obj);
+
+/* fiber_wait - mn_await() that cancellation does not end */
+int64_t fiber_wait(struct mn_future *future);
+
+/* fiber_cancel_all - mn_fiber_cancel() for each live fiber of a shard */
+void fiber_cancel_all(struct shard *shard);
+
+/* fiber_report - log the names of those that have not ended */
+void fiber_report(struct shard *shard);
+
+/*
+ * One file per architecture. Each of these saves what the ABI requires, swaps
+ * stacks and goes on there; nobody but core/fiber.c calls them.
+ */
+
+/* fiber_switch - from any stack to any other */
+void fiber_switch(void **save_sp, void *load_sp);
+
+/*
+ * fiber_enter - the same for a stack whose control words are known
+ * @control: of floating point, to have again when somebody switches back
+ *
+ * The reactor's never change, and reading them takes longer than all the rest.
+ */
+void fiber_enter(void **save_sp, void *load_sp, uint64_t control);
+
+/* fiber_exit - to another stack, never to come back */
+void fiber_exit(void *load_sp) __attribute__((noreturn));
+
+/* fiber_control - how floating point rounds and traps now, if a function must preserve it */
+uint64_t fiber_control(void);
+
+/*
+ * fiber_prepare - a stack that, when switched to, calls @entry, which never returns
+ * @top: 16-byte aligned; returns what to hand to fiber_switch()
+ */
+void *fiber_prepare(void *top, void (*entry)(void), uint64_t control);
+
+/* core/stack.c: stacks that never go back to the system before the pool closes */
+int stack_get(struct fiber_pool *pool, void **low, size_t *size);
+void stack_close(struct fiber_pool *pool);
+const char *stack_guard_kind(const struct fiber_pool *pool);
+
+/* CONFIG_FIBER_HIGHWATER: prepare a stack, and see how much of it was used */
+void stack_fill(void *low, size_t size);
+size_t stack_used(const void *low, size_t size);
+
+#endif

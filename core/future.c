@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Futures. The waiter word says everything: NULL, a task, or one of two
+ * states that no task can have as its address. Nothing here is atomic, since
+ * a future never leaves its shard.
+ */
+#include <miniss/log.h>
+
+#include "core/future.h"
+#include "core/shard.h"
+
+BUILD_BUG_ON(sizeof(struct mn_future) != 16 && !IS_ENABLED(CONFIG_DEBUG));
+BUILD_BUG_ON(sizeof(struct mn_task) != 24);
+
+void mn_future_resolve(struct mn_future *future, int64_t result)
+{
+	struct mn_task *waiter = future->waiter;
+
+	future_check(future);
+	BUG_ON(mn_future_ready(future));
+	future->result = result;
+	future->waiter = MN_FUTURE_RESOLVED;
+	if (waiter)
+		task_schedule(mn_self, waiter);
+}
+
+void mn_future_then(struct mn_future *future, struct mn_task *task, mn_task_fn fn)
+{
+	future_check(future);
+	mn_task_init(task, fn);
+	if (mn_future_ready(future))
+		task_schedule(mn_self, task);
+	else
+		future_attach(future, task);
+}
+
+int64_t mn_future_take(struct mn_future *future)
+{
+	future_check(future);
+	BUG_ON(future_pending(future));
+	future->waiter = MN_FUTURE_TAKEN;
+	return future->result;
+}
+
+static __cold void future_abandoned(const struct mn_future *future)
+{
+	const char *origin = future_origin(future);
+
+	stats_add(mn_self, STAT_ABANDONED, 1);
+	if (origin)
+		mn_warn("abandoned failure %lld of the future made at %s",
+			(long long)future->result, origin);
+}
+
+void mn_future_drop(struct mn_future *future)
+{
+	future_check(future);
+	BUG_ON(future_pending(future) && future->waiter);
+	if (future->waiter == MN_FUTURE_RESOLVED && future->result < 0)
+		future_abandoned(future);
+	future->waiter = MN_FUTURE_TAKEN;
+}

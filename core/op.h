@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The life cycle of an operation: idle, in flight, perhaps canceling, done. */
+#ifndef CORE_OP_H
+#define CORE_OP_H
+
+#include <miniss/op.h>
+
+#include "core/compiler.h"
+
+enum op_state {
+	OP_IDLE,
+	OP_IN_FLIGHT,	/* the backend has it */
+	OP_CANCELING,	/* the same, and it was asked to stop */
+	OP_DONE,
+};
+
+#define OP_MORE	0x01	/* this delivery of a multishot operation is not the last */
+
+/* Completes by resolving op->done. */
+void op_resolve(struct mn_op *op, int64_t res);
+
+static inline void op_init(struct mn_op *op, enum mn_opcode code, int fd)
+{
+	mn_future_init(&op->done);
+	op->complete = op_resolve;
+	op->chunk = NULL;
+	op->fd = fd;
+	op->code = code;
+	op->state = OP_IDLE;
+	op->flags = 0;
+	op->priv = 0;
+	op->deadline_ns = NULL;
+}
+
+/* op_start - hand an initialised operation to this shard's backend */
+void op_start(struct mn_op *op);
+
+/* op_call - start an operation of the kind that completes inline; its result */
+int64_t op_call(struct mn_op *op);
+
+/*
+ * For backends: report, once, the result. The operation is no longer the
+ * backend's when the completion function runs, and may be freed by it.
+ * Never runs user code.
+ */
+static inline void op_complete(struct mn_op *op, int64_t res)
+{
+	BUG_ON(op->state != OP_IN_FLIGHT && op->state != OP_CANCELING);
+	op->state = OP_DONE;
+	op->flags &= ~OP_MORE;
+	op->complete(op, res);
+}
+
+/*
+ * For backends: report an item of a multishot operation that stays in flight.
+ * RECV_STREAM: @res bytes in op->chunk, whose reference passes to the
+ * completion function. ACCEPT_STREAM: @res is a descriptor, which passes too.
+ */
+static inline void op_deliver(struct mn_op *op, int64_t res)
+{
+	BUG_ON(op->state != OP_IN_FLIGHT && op->state != OP_CANCELING);
+	op->flags |= OP_MORE;
+	op->complete(op, res);
+}
+
+#endif

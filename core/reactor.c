@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The reactor: what a shard does, turn after turn.
+ *
+ * A turn runs what is ready, hands out and takes in messages, makes one call
+ * to the backend, and expires timers. Only the first of these runs code of
+ * the application; everything else just makes tasks ready for the next turn.
+ * So nothing that happens to a program comes from the depths of something
+ * else, and the order of events is the order of one queue.
+ *
+ * When a turn found nothing to do, the shard is idle. Being woken from a wait
+ * in the kernel costs tens of microseconds, a thousand times what a turn
+ * costs; so a shard spins first, but only up to what the wait would have
+ * cost, and only while idle times have lately been that short.
+ */
+#include <miniss/log.h>
+#include <miniss/run.h>
+
+#include "backends/backend.h"
+#include "core/log.h"
+#include "core/reactor.h"
+#include "lib/time/clock.h"
+#include "smp/mesh.h"
+#include "timers/timer.h"
+
+MN_PARAM(uint, slice_us, 500, 10, 1000000, "time that tasks may use before I/O is looked at, us");
+
+#define TASKS_PER_TURN	512	/* the same bound, counted */
+#define GAP_DECAY	4	/* idle times that the moving average remembers */
+#define LOG_RETRY_NS	(20 * MN_MSEC)
+
+_Thread_local struct shard *mn_self;
+
+static bool slice_over(const struct shard *s)
+{
+	return !s->virtual_time && clock_cycles() >= s->slice_end;
+}
+
+bool mn_need_preempt(void)
+{
+	return slice_over(mn_self);
+}
+
+/* A task that requeues itself must not starve I/O: leave after a slice. */
+static unsigned int tasks_run(struct shard *s)
+{
+	unsigned int n = 0;
+
+	if (runq_empty(&s->runq))
+		return 0;
+	s->slice_end = clock_cycles() + s->slice_cycles;
+	do {
+		struct mn_task *task = runq_pop(&s->runq);
+
+		task->fn(task);
+		n++;
+		if (n % CONFIG_TASK_BATCH == 0 && slice_over(s))
+			break;
+	} while (n < TASKS_PER_TURN && !runq_empty(&s->runq));
+	stats_add(s, STAT_TASKS, n);
+	return n;
+}
+
+/* The clock is read once a turn, if anybody could want to know. */
+static void clock_update(struct shard *s)
+{
+	s->now_ns = backend_now(s->be);
+}
+
+static unsigned int expire(struct shard *s, bool busy)
+{
+	if (!busy && !s->tq->nr_armed)
+		return 0;
+	clock_update(s);
+	return timers_expire(s);
+}
+
+/* Watch for work without sleeping; false when the budget is used up. */
+static bool idle_spin(struct shard *s, int64_t deadline_ns)
+{
+	int64_t until_ns = min(s->now_ns + s->idle.budget_ns, deadline_ns);
+
+	if (s->idle.gap_ns > s->idle.budget_ns)
+		return false;
+	do {
+		if (backend_turn(s->be, 0) || mesh_drain(s)) {
+			stats_add(s, STAT_SPINS, 1);
+			return true;
+		}
+		cpu_relax();
+		clock_update(s);
+	} while (s->now_ns < until_ns);
+	return s->now_ns >= deadline_ns;
+}
+
+/*
+ * Sleep until something happens. Who sends to us looks at @asleep after it
+ * has made its message visible; we look for messages after we have set it:
+ * one of the two sees the other. See smp/mesh.c for the other side.
+ */
+static void idle_park(struct shard *s, int64_t deadline_ns)
+{
+	if (s->log_pending && !log_flush(s))
+		deadline_ns = min(deadline_ns, s->now_ns + LOG_RETRY_NS);
+	if (mesh_sleep(s)) {
+		stats_add(s, STAT_PARKS, 1);
+		backend_turn(s->be, deadline_ns);
+	}
+	mesh_awake(s);
+	clock_update(s);
+}
+
+static void reactor_idle(struct shard *s)
+{
+	int64_t deadline_ns = timer_queue_next(s->tq), from_ns, gap_ns;
+
+	clock_update(s);
+	from_ns = s->now_ns;
+	if (idle_spin(s, deadline_ns)) {
+		clock_update(s);
+		gap_ns = s->now_ns - from_ns;
+	} else {
+		idle_park(s, deadline_ns);
+		/* How long it would have been, had we spun: less the wake-up. */
+		gap_ns = s->now_ns - from_ns - s->idle.budget_ns;
+		gap_ns = max(gap_ns, 0);
+	}
+	/* One long pause must not outweigh many short ones. */
+	gap_ns = min(gap_ns, 2 * s->idle.budget_ns);
+	s->idle.gap_ns += (gap_ns - s->idle.gap_ns) / GAP_DECAY;
+}
+
+static bool reactor_turn(struct shard *s, bool may_wait)
+{
+	unsigned int n;
+
+	n = tasks_run(s);
+	mesh_flush(s);
+	n += backend_turn(s->be, 0);
+	n += mesh_drain(s);
+	n += expire(s, n > 0);
+	stats_add(s, STAT_TURNS, 1);
+	if (n || !runq_empty(&s->runq))
+		return true;
+	if (may_wait)
+		reactor_idle(s);
+	return false;
+}
+
+bool shard_step(struct shard *s, bool may_wait)
+{
+	mn_self = s;
+	return reactor_turn(s, may_wait);
+}
+
+bool shard_done(const struct shard *s)
+{
+	return s->stopping && runq_empty(&s->runq) && !mesh_sending(s);
+}
+
+/*
+ * What parking costs here: how much later than asked a short wait returns.
+ * The least of a few, since the others were disturbed.
+ */
+static int64_t park_cost_ns(struct shard *s)
+{
+	int64_t cost_ns = INT64_MAX;
+
+	for (int i = 0; i < 3; i++) {
+		int64_t until_ns = backend_now(s->be) + 20 * MN_USEC;
+
+		backend_turn(s->be, until_ns);
+		cost_ns = min(cost_ns, backend_now(s->be) - until_ns);
+	}
+	return max(cost_ns, 0);
+}
+
+int shard_start(struct shard *s)
+{
+	int err;
+
+	mn_self = s;
+	s->slice_cycles = param_slice_us * clock_cycles_per_us();
+	err = backend_start(s->be);
+	if (err)
+		return err;
+	if (s->idle.budget_ns < 0)	/* measure it */
+		s->idle.budget_ns = s->virtual_time ? 0 : 2 * park_cost_ns(s);
+	clock_update(s);
+	return 0;
+}
+
+void shard_main(struct shard *s)
+{
+	s->start_err = shard_start(s);
+	shard_started(s);
+	while (!s->start_err && !shard_done(s))
+		shard_step(s, true);
+	mesh_flush(s);
+	log_flush(s);
+	mn_self = NULL;
+}
+
+unsigned int mn_shard(void)
+{
+	return mn_self->id;
+}
+
+unsigned int mn_shards(void)
+{
+	return mn_self->world->nr_shards;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <string.h>
+
+#include <miniss/run.h>
+
+#include "backends/backend.h"
+#include "core/log.h"
+#include "core/report.h"
+#include "core/shard.h"
+#include "lib/mem/mem.h"
+#include "smp/mesh.h"
+#include "smp/topology.h"
+
+void report_version(void)
+{
+	print_out("miniss %s\n", MINISS_VERSION);
+}
+
+void report_drivers(void)
+{
+	driver_list(&backend_kind);
+	driver_list(&timer_queue_kind);
+	driver_list(&queue_kind);
+}
+
+static void report_chosen(const struct mn_world *world)
+{
+	const struct driver_choice *choice[] = { &world->backend, &world->timer, &world->queue };
+	const char *title[] = { "backend", "timer queue", "queue" };
+	const struct backend_ops *ops =
+		container_of(world->backend.driver, struct backend_ops, drv);
+	char text[160] = "";
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(choice); i++)
+		print_out("  %-12s %-10s %s\n", title[i], choice[i]->driver->name,
+			  choice[i]->reason);
+	ops->describe(world->shards[0]->be, text, sizeof(text));
+	print_out("  %-12s %-10s %s\n", "", "", text);
+}
+
+void report_doctor(const struct mn_world *world, const struct topology *topology)
+{
+	report_drivers();
+	print_out("chosen:\n");
+	report_chosen(world);
+	print_out("  %-12s %-10u %s\n", "shards", world->nr_shards, topology->reason);
+	print_out("  %-12s %s\n", "fiber stacks", stack_guard_kind(&world->shards[0]->fibers));
+	print_out("  %-12s %s\n", "spin",
+		  world->shared_cpus ? "off: shards share CPUs" :
+		  world->spin_ns < 0 ? "up to the measured cost of a sleep" :
+		  world->spin_ns	  ? "for a fixed time" : "off");
+}
+
+/* Each shard copies its own; the table is the caller's, one row a shard. */
+struct table {
+	uint64_t (*row)[STAT_NR];
+};
+
+static int stats_copy(void *arg)
+{
+	struct table *table = arg;
+
+	memcpy(table->row[mn_self->id], mn_self->stats, sizeof(mn_self->stats));
+	return 0;
+}
+
+static void table_print(const struct table *table, unsigned int nr_shards)
+{
+	print_out("%-14s", "shard");
+	for (unsigned int i = 0; i < nr_shards; i++)
+		print_out(" %15u", i);
+	print_out("\n");
+	for (unsigned int s = 0; s < STAT_NR; s++) {
+		print_out("%-14s", stat_names[s]);
+		for (unsigned int i = 0; i < nr_shards; i++)
+			print_out(" %15llu", (unsigned long long)table->row[i][s]);
+		print_out("\n");
+	}
+}
+
+int mn_print_stats(void)
+{
+	const struct mn_world *world = mn_self->world;
+	struct table table = { .row = mem_alloc(world->nr_shards * sizeof(*table.row)) };
+	int err = table.row ? shard_call_all(stats_copy, &table) : -ENOMEM;
+
+	if (!err) {
+		print_out("drivers:\n");
+		report_chosen(world);
+		if (IS_ENABLED(CONFIG_STATS))
+			table_print(&table, world->nr_shards);
+	}
+	mem_free(table.row);
+	return err;
+}

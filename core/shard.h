@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A shard is one CPU's worth of everything: run queue, backend, timers,
+ * fibers, buffers, counters. Only its own thread touches it, apart from
+ * what says otherwise. A world is the set of shards of a process, or of a
+ * simulated host; tests make as many as they like.
+ */
+#ifndef CORE_SHARD_H
+#define CORE_SHARD_H
+
+#include <stdatomic.h>
+
+#include <miniss/op.h>
+
+#include "core/driver.h"
+#include "core/fiber.h"
+#include "core/stats.h"
+#include "core/task.h"
+#include "lib/list.h"
+#include "lib/mem/pool.h"
+#include "smp/queue.h"
+
+#define SHARDS_MAX	1024
+
+struct backend;
+struct log_ring;
+struct mesh;
+struct mn_world;
+struct timer_queue;
+
+/* How long to spin before parking; see reactor_idle(). */
+struct idle {
+	int64_t budget_ns;	/* the measured cost of parking; 0: never spin */
+	int64_t gap_ns;		/* how long idle times were lately (moving average) */
+};
+
+struct shard {
+	/* every turn */
+	struct runq runq;
+	struct backend *be;
+	struct timer_queue *tq;
+	struct mesh *mesh;		/* to and from the other shards */
+	int64_t now_ns;			/* read once a turn */
+	uint64_t slice_end;		/* cycles: when this batch should yield */
+	uint64_t slice_cycles;
+	struct mn_fiber *fiber;		/* the one that runs, or NULL */
+	void *sp;			/* the reactor's own stack while a fiber runs */
+	uint32_t id;
+	bool virtual_time;		/* the cycle counter means nothing here */
+	bool stopping;			/* shard_main() is to return when all is done */
+	bool log_pending;		/* lines wait to be written */
+
+	/* per operation */
+	struct fiber_pool fibers;
+	struct pool pool;
+	struct batch *batches;		/* lib/net/out.c: free ones */
+	uint64_t stats[STAT_NR];
+
+	/* setup, idleness, and the end */
+	struct mn_world *world;
+	struct idle idle;
+	struct log_ring *log;
+	struct list servers;		/* lib/net/serve.c: what this shard serves */
+	int cpu;			/* pinned to, or -1 */
+	int start_err;
+
+	/* Written here, read by every shard that sends to this one. */
+	_Atomic uint32_t asleep __cacheline_aligned;
+};
+
+/* Who waits for the end; core/stop.c. */
+struct stop {
+	struct list waiters;
+	struct mn_op signal;
+	bool listening;			/* for the signals */
+	bool requested;
+};
+
+struct mn_world {
+	struct shard **shards;
+	unsigned int nr_shards;
+	bool shared_cpus;		/* more shards than CPUs, or less than whole ones */
+	void *backend_state;		/* what the shards' backends share (mem) */
+
+	/* boot */
+	struct driver_choice backend, timer, queue;
+	int64_t spin_ns;		/* --spin: 0 off, < 0 measured */
+	unsigned int nr_up;		/* shards that have a thread */
+	struct boot *boot;		/* core/boot.c, while it runs */
+	struct stop stop;		/* shard 0's */
+	mn_fiber_fn fn;			/* the main fiber, its argument and result */
+	void *arg;
+	int result;
+};
+
+/*
+ * The shard that this thread runs; NULL on other threads. Set at each step
+ * and cached across none.
+ */
+extern _Thread_local struct shard *mn_self __attribute__((tls_model("initial-exec"),
+							  visibility("hidden")));
+
+void batches_free(struct shard *shard);	/* lib/net/out.c */
+
+static inline void task_schedule(struct shard *shard, struct mn_task *task)
+{
+	runq_push(&shard->runq, task);
+}
+
+static inline bool task_unqueue(struct shard *shard, struct mn_task *task)
+{
+	return task->queued && runq_remove(&shard->runq, task);
+}
+
+/*
+ * world_open - make the shards of a world, with the drivers that it names
+ * Everything is set up on the calling thread, nothing runs yet; on failure
+ * nothing is left. @cpus: where each is to be pinned, or NULL.
+ */
+int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus);
+void world_close(struct mn_world *world);
+
+/* world_run - run the world's main fiber on shard 0, return when all have stopped */
+int world_run(struct mn_world *world);
+
+/* The pieces of that, for tests and worlds that are stepped. */
+int shard_start(struct shard *shard);		/* on its own thread, before the first step */
+bool shard_step(struct shard *shard, bool may_wait);	/* one turn; false: idle */
+bool shard_done(const struct shard *shard);	/* asked to stop, and nothing is left to do */
+void shard_main(struct shard *shard);		/* start, step until done */
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Being asked to stop: by SIGTERM or SIGINT, or by the program itself. The
+ * signals are only caught once something waits for the request: until then
+ * they end the process, as they do in any program.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include <miniss/log.h>
+#include <miniss/run.h>
+
+#include "core/boot.h"
+#include "core/op.h"
+#include "smp/mesh.h"
+
+struct stop_waiter {
+	struct list entry;
+	struct mn_fiber *fiber;
+};
+
+void stop_request(struct mn_world *world)
+{
+	struct list *pos, *tmp;
+
+	world->stop.requested = true;
+	list_for_each_safe(pos, tmp, &world->stop.waiters) {
+		list_del(pos);
+		task_schedule(mn_self, &container_of(pos, struct stop_waiter, entry)->fiber->task);
+	}
+}
+
+static void stop_signaled(struct mn_op *op, int64_t res)
+{
+	struct mn_world *world = container_of(op, struct mn_world, stop.signal);
+
+	if (res > 0) {
+		mn_info("signal %d: stopping; a second one ends the process", (int)res);
+		stop_request(world);
+	} else if (res != -ECANCELED) {
+		mn_warn("cannot wait for signals: %s", strerror((int)-res));
+	}
+	mn_future_resolve(&op->done, 0);
+}
+
+static void stop_listen(struct mn_world *world)
+{
+	struct mn_op *op = &world->stop.signal;
+
+	if (world->stop.listening)
+		return;
+	world->stop.listening = true;
+	op_init(op, MN_OP_SIGNAL, -1);
+	op->signal.set = (UINT64_C(1) << (SIGTERM - 1)) | (UINT64_C(1) << (SIGINT - 1));
+	op->complete = stop_signaled;
+	op_start(op);
+}
+
+void stop_close(struct mn_world *world)
+{
+	if (!world->stop.listening)
+		return;
+	mn_op_cancel(&world->stop.signal);
+	fiber_wait(&world->stop.signal.done);
+	world->stop.listening = false;
+}
+
+static int stop_here(void *arg)
+{
+	stop_request(arg);
+	return 0;
+}
+
+void mn_stop(void)
+{
+	/* A full queue means that others are on their way; this one matters. */
+	while (shard_post(0, stop_here, mn_self->world) == -EAGAIN)
+		mesh_flush(mn_self);
+}
+
+static void stop_wait_cancel(void *obj)
+{
+	struct stop_waiter *waiter = obj;
+
+	list_del(&waiter->entry);
+	task_schedule(mn_self, &waiter->fiber->task);
+}
+
+int mn_stop_wait(void)
+{
+	struct mn_world *world = mn_self->world;
+	struct stop_waiter waiter = { .fiber = mn_self->fiber };
+
+	if (mn_self->id)
+		return -EXDEV;
+	stop_listen(world);
+	if (!world->stop.requested && !waiter.fiber->canceled) {
+		list_add_tail(&world->stop.waiters, &waiter.entry);
+		fiber_park(stop_wait_cancel, &waiter);
+	}
+	return world->stop.requested ? 0 : -ECANCELED;
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* Making and unmaking the shards of a world. Nothing runs here. */
+#include <errno.h>
+
+#include <miniss/log.h>
+
+#include "backends/backend.h"
+#include "core/log.h"
+#include "lib/mem/mem.h"
+#include "smp/mesh.h"
+#include "timers/timer_queue.h"
+
+static int timers_open(struct shard *s)
+{
+	const struct timer_queue_ops *ops =
+		container_of(s->world->timer.driver, struct timer_queue_ops, drv);
+	int err;
+
+	s->tq = mem_alloc(ops->state_size);
+	if (!s->tq)
+		return -ENOMEM;
+	s->tq->ops = ops;
+	err = timer_queue_open(s->tq, 0);
+	if (err) {
+		mem_free(s->tq);
+		s->tq = NULL;
+	}
+	return err;
+}
+
+static int shard_open(struct mn_world *world, unsigned int id, int cpu)
+{
+	struct shard *s = mem_alloc(sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	world->shards[id] = s;
+	s->id = id;
+	s->cpu = cpu;
+	s->world = world;
+	s->idle.budget_ns = world->shared_cpus ? 0 : world->spin_ns;
+	runq_init(&s->runq);
+	list_init(&s->servers);
+	fiber_pool_open(&s->fibers);
+	err = pool_open(&s->pool);
+	if (!err)
+		err = log_open(s);
+	return err ? err : timers_open(s);
+}
+
+static void shard_close(struct shard *s)
+{
+	if (s->tq) {
+		timer_queue_close(s->tq);
+		mem_free(s->tq);
+	}
+	fiber_pool_close(&s->fibers);
+	batches_free(s);
+	pool_close(&s->pool);
+	log_close(s);
+	mem_free(s);
+}
+
+static void backends_free(struct mn_world *world)
+{
+	for (unsigned int i = 0; i < world->nr_shards; i++) {
+		mem_free(world->shards[i]->be);
+		world->shards[i]->be = NULL;
+	}
+}
+
+static int backends_open(struct mn_world *world)
+{
+	const struct backend_ops *ops =
+		container_of(world->backend.driver, struct backend_ops, drv);
+	struct backend **be = mem_alloc(world->nr_shards * sizeof(struct backend *));
+	int err = be ? 0 : -ENOMEM;
+
+	for (unsigned int i = 0; !err && i < world->nr_shards; i++) {
+		struct shard *s = world->shards[i];
+
+		be[i] = s->be = mem_alloc(ops->state_size);
+		if (!be[i]) {
+			err = -ENOMEM;
+			break;
+		}
+		be[i]->ops = ops;
+		be[i]->shard = s;
+		s->virtual_time = ops->virtual_time;
+	}
+	if (!err)
+		err = ops->open(be, world->nr_shards, world->backend.arg);
+	mem_free(be);
+	if (err)
+		backends_free(world);
+	return err;
+}
+
+static void shards_close(struct mn_world *world)
+{
+	mesh_close(world);
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		if (world->shards[i])
+			shard_close(world->shards[i]);
+	mem_free(world->shards);
+	world->shards = NULL;
+}
+
+int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
+{
+	int err = 0;
+
+	world->nr_shards = nr_shards;
+	list_init(&world->stop.waiters);
+	world->shards = mem_alloc(nr_shards * sizeof(struct shard *));
+	if (!world->shards)
+		return -ENOMEM;
+	for (unsigned int i = 0; !err && i < nr_shards; i++)
+		err = shard_open(world, i, cpus ? cpus[i] : -1);
+	if (!err)
+		err = mesh_open(world);
+	if (!err)
+		err = backends_open(world);
+	if (err)
+		shards_close(world);
+	return err;
+}
+
+void world_close(struct mn_world *world)
+{
+	/* Buffers that the backend holds go home before the pool is unmapped. */
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		backend_close(world->shards[i]->be);
+	backends_free(world);
+	shards_close(world);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* miniss: a thread-per-core, shared-nothing runtime. This header is all of it. */
+#ifndef MINISS_MINISS_H
+#define MINISS_MINISS_H
+
+#include <miniss/buf.h>
+#include <miniss/fiber.h>
+#include <miniss/future.h>
+#include <miniss/log.h>
+#include <miniss/op.h>
+#include <miniss/param.h>
+#include <miniss/run.h>
+#include <miniss/serve.h>
+#include <miniss/stream.h>
+#include <miniss/task.h>
+#include <miniss/timer.h>
+#include <miniss/types.h>
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One I/O operation. The caller embeds it, starts it, and waits for its
+ * future. What is in flight must not be freed: it ends by completing, also
+ * after it was cancelled. One operation, one result.
+ */
+#ifndef MINISS_OP_H
+#define MINISS_OP_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <miniss/future.h>
+
+struct mn_op;
+struct mn_chunk;
+
+enum mn_opcode {
+	MN_OP_NOP,
+	MN_OP_POLL,		/* fd, poll.events: wait for readiness; result: revents */
+	MN_OP_RECV,		/* fd, buf.base, buf.len: result: bytes, 0 at the end */
+	MN_OP_SEND,		/* fd, buf.base, buf.len: all of it; result: bytes */
+	MN_OP_SENDMSG,		/* fd, msg.hdr: all of it; result: bytes */
+	MN_OP_RECV_STREAM,	/* fd: pooled buffers until the end; multishot, see backend.h */
+	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
+	MN_OP_CONNECT,		/* fd, addr.sa, addr.len */
+	MN_OP_SIGNAL,		/* signal.set: result: the signal's number */
+
+	/* Cheap calls, completed where they are submitted. */
+	MN_OP_SOCKET,		/* socket.family, socket.type: result: a descriptor */
+	MN_OP_BIND,		/* fd, addr.sa, addr.len */
+	MN_OP_LISTEN,		/* fd, value: backlog */
+	MN_OP_ACCEPT,		/* fd: what is queued now; result: a descriptor, -EAGAIN */
+	MN_OP_SETSOCKOPT,	/* fd, sockopt: level, name, value */
+	MN_OP_GETSOCKNAME,	/* fd, addr.sa, addr.len: room; result: length */
+	MN_OP_GETPEERNAME,	/* the same for the other end */
+	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
+	MN_OP_CLOSE,		/* fd: with no operation of its own in flight */
+	MN_OP_NR
+};
+
+struct mn_op {
+	struct mn_future done;
+
+	/* Called by the backend through op_complete(); resolves @done by default. */
+	void (*complete)(struct mn_op *op, int64_t res);
+	struct mn_chunk *chunk;		/* RECV_STREAM: the buffer delivered */
+	int fd;
+	uint8_t code;			/* enum mn_opcode */
+	uint8_t state;			/* enum op_state, core/op.h */
+	uint8_t flags;			/* OP_*, core/op.h */
+	uint8_t priv;			/* the backend's, zero at submission */
+
+	union {
+		struct { void *base; size_t len; } buf;
+		struct { struct msghdr *hdr; } msg;
+		struct { const struct sockaddr *sa; socklen_t len; } addr;
+		struct { uint64_t set; } signal;	/* bit n-1: signal n */
+		struct { uint32_t events; } poll;
+		struct { int family, type; } socket;
+		struct { int level, name, value; } sockopt;
+		int value;
+	};
+
+	const int64_t *deadline_ns;	/* its scope's; NULL: none */
+
+	/* The backend's while in flight. */
+	struct mn_op *next;
+	struct mn_op **pprev;
+	union {
+		void *ptr;
+		uint64_t num;
+	} be;
+};
+
+/** mn_op_in_flight - was it started and has it not completed yet? */
+MN_API bool mn_op_in_flight(const struct mn_op *op);
+
+/**
+ * mn_op_cancel - ask that an operation end early
+ * @op: started on this shard
+ *
+ * The operation still completes, later: with -ECANCELED, or with its result
+ * if that came first. Sticky and idempotent; nothing happens to an
+ * operation that has completed.
+ */
+MN_API void mn_op_cancel(struct mn_op *op);
+
+/**
+ * mn_op_await - wait for an operation, cancel it when time is up
+ * @timeout_ns: from now; MN_NEVER for no limit
+ *
+ * From a fiber. When the time is up, or the fiber is cancelled, the
+ * operation is cancelled, and this still waits for its final completion: on
+ * return nobody, the kernel included, holds its memory.
+ *
+ * Return: the result if it won, else -ETIMEDOUT, or -ECANCELED.
+ */
+MN_API int64_t mn_op_await(struct mn_op *op, int64_t timeout_ns);
+
+/*
+ * Raw operations on a descriptor, for what streams do not cover. Each
+ * initialises @op and starts it; @op and what it points to belong to the
+ * runtime until @op->done is resolved. Never suspends, never allocates.
+ */
+MN_API void mn_nop_start(struct mn_op *op);
+MN_API void mn_poll_start(struct mn_op *op, int fd, uint32_t events);
+MN_API void mn_recv_start(struct mn_op *op, int fd, void *base, size_t len);
+MN_API void mn_send_start(struct mn_op *op, int fd, const void *base, size_t len);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timers run a task at an absolute time of the shard's clock. Never early;
+ * late by at most the slack, one tick (16 us) and the turn that is running.
+ */
+#ifndef MINISS_TIMER_H
+#define MINISS_TIMER_H
+
+#include <miniss/task.h>
+
+struct mn_timer {
+	struct mn_task task;	/* scheduled at expiry */
+	int64_t deadline_ns;
+	int64_t period_ns;	/* 0: one-shot */
+	union {			/* the timer queue's; not for users */
+		struct {
+			struct mn_timer *next;
+			struct mn_timer **pprev;
+		};
+		size_t index;
+	};
+	uint32_t slack_ns;
+	uint16_t slot;		/* the timer queue's: where it is linked */
+	bool armed;
+	bool pad;
+};
+
+/**
+ * mn_timer_init - prepare a timer
+ * @timer: owned by the caller
+ * @fn: runs as a task at expiry; finds the timer with mn_timer_of(); may
+ *	arm it again or free it
+ */
+static inline void mn_timer_init(struct mn_timer *timer, mn_task_fn fn)
+{
+	*timer = (struct mn_timer){ .task = MN_TASK_INIT(fn) };
+}
+
+/** mn_timer_of - the timer whose task is running */
+static inline struct mn_timer *mn_timer_of(struct mn_task *task)
+{
+	return (struct mn_timer *)task;
+}
+
+/**
+ * mn_timer_arm - run the timer once
+ * @timer: initialised; if armed, it is moved
+ * @deadline_ns: absolute; a time that has passed expires in the next turn;
+ *	MN_NEVER never does
+ * @slack_ns: how much later it may run so that wake-ups can be shared
+ */
+MN_API void mn_timer_arm(struct mn_timer *timer, int64_t deadline_ns, uint32_t slack_ns);
+
+/**
+ * mn_timer_arm_periodic - run the timer again and again
+ * @first_ns: absolute time of the first expiry
+ * @period_ns: > 0; expiries are at @first_ns + k * @period_ns: no drift, and
+ *	those that were missed are skipped, not made up for
+ */
+MN_API void mn_timer_arm_periodic(struct mn_timer *timer, int64_t first_ns, int64_t period_ns,
+				  uint32_t slack_ns);
+
+/**
+ * mn_timer_cancel - disarm
+ * @timer: initialised
+ *
+ * Afterwards the function does not run, not even if the timer had expired
+ * and its task was queued; the timer may be freed.
+ *
+ * Return: true if it was armed or about to run.
+ */
+MN_API bool mn_timer_cancel(struct mn_timer *timer);
+
+static inline bool mn_timer_armed(const struct mn_timer *timer)
+{
+	return timer->armed;
+}
+
+/** mn_now - the time of the current turn, ns, monotonic */
+MN_API int64_t mn_now(void);
+
+#endif

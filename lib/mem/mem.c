@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/compiler.h"
+#include "lib/mem/mem.h"
+
+void *mem_alloc(size_t size)
+{
+	size_t rounded = (size + CONFIG_CACHELINE_BYTES - 1) & ~(size_t)(CONFIG_CACHELINE_BYTES - 1);
+	void *ptr;
+
+	if (rounded < size)
+		return NULL;
+	ptr = aligned_alloc(CONFIG_CACHELINE_BYTES, rounded);
+	if (ptr)
+		memset(ptr, 0, rounded);
+	return ptr;
+}
+
+void mem_free(void *ptr)
+{
+	free(ptr);
+}
+
+void *mem_map(size_t size)
+{
+	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+void mem_unmap(void *ptr, size_t size)
+{
+	munmap(ptr, size);
+}
+
+void *mem_grow(void *ptr, size_t size, size_t new_size)
+{
+	void *grown = mremap(ptr, size, new_size, MREMAP_MAYMOVE);
+
+	if (grown == MAP_FAILED)
+		bug("out of memory", HERE);
+	return grown;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Where memory comes from. Nothing else in the library calls malloc or mmap. */
+#ifndef LIB_MEM_MEM_H
+#define LIB_MEM_MEM_H
+
+#include <stddef.h>
+
+/** mem_alloc - zeroed memory, cache-line aligned; NULL when there is none */
+void *mem_alloc(size_t size);
+void mem_free(void *ptr);
+
+/**
+ * mem_map - zeroed pages, not touched yet: the first shard to write a page
+ * gets it on its node. NULL when there is no address space.
+ */
+void *mem_map(size_t size);
+void mem_unmap(void *ptr, size_t size);
+
+/**
+ * mem_grow - make a mapping larger, moving it if need be
+ *
+ * For what must not fail: ends the program with a message when there is no
+ * memory.
+ */
+void *mem_grow(void *ptr, size_t size, size_t new_size);
+
+#endif

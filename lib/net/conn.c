@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One connection of a server. With on_conn it has a fiber for life; with
+ * on_input it borrows one while input is pending, and between requests it
+ * has neither stack nor buffer.
+ */
+#include <miniss/log.h>
+
+#include "lib/mem/mem.h"
+#include "lib/net/server.h"
+#include "lib/net/socket.h"
+
+BUILD_BUG_ON(sizeof(struct conn) > 512 && !IS_ENABLED(CONFIG_DEBUG));
+
+static void conn_free(struct conn *conn)
+{
+	struct server *server = conn->server;
+
+	list_del(&conn->entry);
+	mem_free(conn);
+	server_ended(server);
+}
+
+/* The handler is done with it; an error closes without sending the rest. */
+static void conn_end(struct conn *conn, int err)
+{
+	if (err < 0)
+		stream_abort(&conn->stream, err);
+	stream_end(&conn->stream);
+	conn_free(conn);
+}
+
+static int conn_fiber(void *arg)
+{
+	struct conn *conn = arg;
+	const struct mn_server *conf = &conn->server->serve->conf;
+
+	conn->fiber = mn_fiber_self();
+	conn_end(conn, conf->on_conn(&conn->stream, conf->arg));
+	return 0;
+}
+
+/* Hand the handler what has arrived, until it is done or nothing is left. */
+static int input_fiber(void *arg)
+{
+	struct conn *conn = arg;
+	const struct mn_server *conf = &conn->server->serve->conf;
+	struct mn_buf in;
+	int64_t res;
+	int err = 0;
+
+	conn->fiber = mn_fiber_self();
+	while ((res = mn_stream_try_read(&conn->stream, &in)) > 0) {
+		err = conf->on_input(&conn->stream, &in, conf->arg);
+		if (err)
+			break;
+	}
+	if (!err && res == -EAGAIN && !mn_fiber_canceled()) {
+		conn->fiber = NULL;
+		return 0;
+	}
+	if (!err && res == 0) {
+		in = (struct mn_buf){ .len = 0 };
+		err = conf->on_input(&conn->stream, &in, conf->arg);
+	}
+	conn_end(conn, err ? err : (int)res);
+	return 0;
+}
+
+static int conn_spawn(struct conn *conn, mn_fiber_fn fn)
+{
+	return fiber_spawn(mn_self, fn, conn, 0, NULL);
+}
+
+static void input_arrived(struct mn_task *task)
+{
+	struct conn *conn = container_of(task, struct conn, input);
+
+	if (conn->fiber)
+		return;
+	/* Without memory for a stack: next turn, perhaps. */
+	if (conn_spawn(conn, input_fiber))
+		task_schedule(mn_self, task);
+}
+
+void conn_start(struct conn *conn)
+{
+	struct server *server = conn->server;
+	const struct mn_server *conf = &server->serve->conf;
+
+	list_del(&conn->entry);
+	if (conf->on_conn && conn_spawn(conn, conn_fiber)) {
+		mn_warn("no memory for the stack of a connection: it is closed");
+		socket_close(conn->stream.fd);
+		mem_free(conn);
+		return;
+	}
+	list_add_tail(&server->conns, &conn->entry);
+	server->nr_conns++;
+	mn_task_init(&conn->input, input_arrived);
+	if (conf->on_input)
+		conn->stream.reader = &conn->input;
+	stream_begin(&conn->stream, conf->idle_timeout_ns);
+}
+
+void conn_accepted(struct server *server, int fd)
+{
+	struct conn *conn = mem_alloc(sizeof(*conn));
+
+	stats_add(mn_self, STAT_ACCEPTS, 1);
+	if (!conn) {
+		mn_warn("no memory for a connection: it is closed");
+		socket_close(fd);
+		return;
+	}
+	stream_init(&conn->stream, fd);
+	conn->server = server;
+	list_add_tail(&server->waiting, &conn->entry);
+	if (server->nr_conns < server->serve->conf.conns_max)
+		conn_start(conn);
+}
+
+void conn_cancel(struct conn *conn)
+{
+	stream_abort(&conn->stream, -ECANCELED);
+	if (conn->fiber)
+		mn_fiber_cancel(conn->fiber);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/* One shard's part of a server: its listening socket and its connections. */
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include <miniss/log.h>
+
+#include "core/future.h"
+#include "core/log.h"
+#include "lib/mem/mem.h"
+#include "lib/net/server.h"
+#include "lib/net/socket.h"
+
+#define RETRY_NS	(50 * MN_MSEC)	/* pause after accepting failed */
+#define CANCEL_NS	(5 * MN_SEC)	/* for handlers that were cancelled to return */
+
+static struct server *part_of(struct serve *serve)
+{
+	return serve->part[mn_self->id];
+}
+
+static void accepted(struct mn_op *op, int64_t res);
+
+static void accept_start(struct server *server)
+{
+	if (server->stopping || mn_op_in_flight(&server->accept) ||
+	    server->nr_conns >= server->serve->conf.conns_max)
+		return;
+	mn_timer_cancel(&server->retry);
+	op_init(&server->accept, MN_OP_ACCEPT_STREAM, server->fd);
+	server->accept.complete = accepted;
+	op_start(&server->accept);
+}
+
+static void accept_retry(struct mn_task *task)
+{
+	accept_start(container_of(mn_timer_of(task), struct server, retry));
+}
+
+/*
+ * No descriptors or no memory: leave new connections in the kernel's queue
+ * for a while, or until one of ours ends.
+ */
+static void accept_failed(struct server *server, int err)
+{
+	stats_add(mn_self, STAT_ACCEPT_PAUSES, 1);
+	if (log_ratelimit(&server->limit, mn_self->now_ns))
+		mn_warn("cannot accept: %s; %u connections are open, new ones wait",
+			strerror(-err), server->nr_conns);
+	mn_timer_arm(&server->retry, mn_self->now_ns + RETRY_NS, 0);
+}
+
+static void accepted(struct mn_op *op, int64_t res)
+{
+	struct server *server = container_of(op, struct server, accept);
+
+	if (op->flags & OP_MORE) {
+		conn_accepted(server, (int)res);
+		if (server->nr_conns >= server->serve->conf.conns_max) {
+			stats_add(mn_self, STAT_ACCEPT_PAUSES, 1);
+			mn_op_cancel(op);
+		}
+		return;
+	}
+	mn_future_resolve(&op->done, 0);
+	if (server->stopping)
+		return;
+	if (res == -ECANCELED)	/* at the limit, unless one ended meanwhile */
+		accept_start(server);
+	else
+		accept_failed(server, (int)res);
+}
+
+void server_ended(struct server *server)
+{
+	server->nr_conns--;
+	if (!list_empty(&server->waiting))
+		conn_start(list_first(&server->waiting, struct conn, entry));
+	else if (server->fd >= 0)
+		accept_start(server);
+	if (server->stopping && !server->nr_conns && !mn_future_ready(&server->drained))
+		mn_future_resolve(&server->drained, 0);
+}
+
+/*
+ * The first shard binds without SO_REUSEPORT, so that a second server on the
+ * port is refused; then sets it, so that the others can join.
+ */
+static int server_socket(struct server *server, bool first)
+{
+	struct serve *serve = server->serve;
+	int fd = socket_open(serve->addr.sa.sa_family);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	server->fd = fd;
+	socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);	/* connections inherit it */
+	if (!first) {
+		err = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		return err ? err : socket_bind(fd, &serve->addr);
+	}
+	err = socket_bind(fd, &serve->addr);
+	if (!err && serve->conf.backlog)
+		err = socket_name(fd, &serve->addr);
+	if (!err && mn_self->world->nr_shards > 1)
+		err = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return err;
+}
+
+int server_bind(void *arg)
+{
+	struct serve *serve = arg;
+	struct server *server = mem_alloc(sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	serve->part[mn_self->id] = server;
+	server->serve = serve;
+	server->fd = -1;
+	list_init(&server->conns);
+	list_init(&server->waiting);
+	mn_timer_init(&server->retry, accept_retry);
+	mn_future_init(&server->drained);
+	return server_socket(server, mn_self->id == 0);
+}
+
+int server_listen(void *arg)
+{
+	struct server *server = part_of(arg);
+	int err = socket_listen(server->fd, (int)server->serve->conf.backlog);
+
+	if (!err)
+		accept_start(server);
+	return err;
+}
+
+/* What is queued in the kernel would be reset by closing the socket. */
+static void accept_queued(struct server *server)
+{
+	int fd;
+
+	while ((fd = socket_accept(server->fd)) >= 0)
+		conn_accepted(server, fd);
+}
+
+static void conns_cancel(struct server *server)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &server->conns)
+		conn_cancel(container_of(pos, struct conn, entry));
+}
+
+static void waiting_close(struct server *server)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &server->waiting) {
+		struct conn *conn = container_of(pos, struct conn, entry);
+
+		list_del(&conn->entry);
+		socket_close(conn->stream.fd);
+		mem_free(conn);
+	}
+}
+
+int server_stop(void *arg)
+{
+	struct server *server = part_of(arg);
+	unsigned int nr;
+
+	server->stopping = true;
+	mn_timer_cancel(&server->retry);
+	mn_op_cancel(&server->accept);
+	if (mn_op_in_flight(&server->accept))
+		fiber_wait(&server->accept.done);
+	accept_queued(server);
+	socket_close(server->fd);
+	server->fd = -1;
+	if (!server->nr_conns)
+		return 0;
+	if (mn_await_timeout(&server->drained, server->serve->conf.drain_timeout_ns) != -ETIMEDOUT)
+		return 0;
+	nr = server->nr_conns;
+	mn_info("%u connections did not end by themselves: cancelled", nr);
+	waiting_close(server);
+	conns_cancel(server);
+	if (mn_await_timeout(&server->drained, CANCEL_NS) != -ETIMEDOUT)
+		return 0;
+	mn_err("%u handlers did not return within %d s of being cancelled", server->nr_conns,
+	       (int)(CANCEL_NS / MN_SEC));
+	return -ETIMEDOUT;
+}
+
+int server_close(void *arg)
+{
+	struct server *server = part_of(arg);
+
+	if (!server)
+		return 0;
+	if (server->fd >= 0)
+		socket_close(server->fd);
+	mem_free(server);
+	return 0;
+}

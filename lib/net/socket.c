@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "core/op.h"
+#include "lib/net/socket.h"
+
+int socket_open(int family)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SOCKET, -1);
+	op.socket.family = family;
+	op.socket.type = SOCK_STREAM;
+	return (int)op_call(&op);
+}
+
+int socket_bind(int fd, const struct addr *addr)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_BIND, fd);
+	op.addr.sa = &addr->sa;
+	op.addr.len = addr->len;
+	return (int)op_call(&op);
+}
+
+static int call_value(enum mn_opcode code, int fd, int value)
+{
+	struct mn_op op;
+
+	op_init(&op, code, fd);
+	op.value = value;
+	return (int)op_call(&op);
+}
+
+int socket_listen(int fd, int backlog)
+{
+	return call_value(MN_OP_LISTEN, fd, backlog);
+}
+
+int socket_accept(int fd)
+{
+	return call_value(MN_OP_ACCEPT, fd, 0);
+}
+
+int socket_set(int fd, int level, int name, int value)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SETSOCKOPT, fd);
+	op.sockopt.level = level;
+	op.sockopt.name = name;
+	op.sockopt.value = value;
+	return (int)op_call(&op);
+}
+
+static int call_name(enum mn_opcode code, int fd, struct addr *addr)
+{
+	struct mn_op op;
+	int64_t len;
+
+	op_init(&op, code, fd);
+	op.addr.sa = &addr->sa;
+	op.addr.len = sizeof(addr->v6);
+	len = op_call(&op);
+	if (len < 0)
+		return (int)len;
+	addr->len = (socklen_t)len;
+	return 0;
+}
+
+int socket_name(int fd, struct addr *addr)
+{
+	return call_name(MN_OP_GETSOCKNAME, fd, addr);
+}
+
+int socket_peer(int fd, struct addr *addr)
+{
+	return call_name(MN_OP_GETPEERNAME, fd, addr);
+}
+
+int socket_shutdown(int fd, int how)
+{
+	return call_value(MN_OP_SHUTDOWN, fd, how);
+}
+
+void socket_close(int fd)
+{
+	call_value(MN_OP_CLOSE, fd, 0);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+/* Streams: their input, their life and their end. Output is in out.c. */
+#include <netinet/tcp.h>
+
+#include <miniss/param.h>
+
+#include "core/future.h"
+#include "core/shard.h"
+#include "lib/mem/mem.h"
+#include "lib/net/socket.h"
+#include "lib/net/stream.h"
+
+MN_PARAM(uint, in_max, 65536, 4096, 1 << 30, "received bytes that a connection may queue");
+
+static void reader_wake(struct mn_stream *stream)
+{
+	if (stream->reader)
+		task_schedule(mn_self, stream->reader);
+}
+
+/* When buffers are short nobody may hold more than one unread. */
+static bool in_full(const struct mn_stream *stream)
+{
+	return stream->in_bytes >= param_in_max ||
+	       (stream->nr_in > 1 && pool_pressed(&mn_self->pool));
+}
+
+static void received(struct mn_op *op, int64_t res);
+
+static void recv_start(struct mn_stream *stream)
+{
+	stream->in_paused = false;
+	op_init(&stream->recv, MN_OP_RECV_STREAM, stream->fd);
+	stream->recv.complete = received;
+	op_start(&stream->recv);
+}
+
+static void in_push(struct mn_stream *stream, struct mn_chunk *chunk)
+{
+	chunk->next = NULL;
+	*stream->in_tail = chunk;
+	stream->in_tail = &chunk->next;
+	stream->in_bytes += chunk->len;
+	stream->nr_in++;
+	stats_add(mn_self, STAT_BYTES_IN, chunk->len);
+	if (in_full(stream) && !stream->in_paused) {
+		stream->in_paused = true;
+		mn_op_cancel(&stream->recv);
+	}
+	reader_wake(stream);
+}
+
+/* The completion function of the receive: a chunk, or the end. */
+static void received(struct mn_op *op, int64_t res)
+{
+	struct mn_stream *stream = container_of(op, struct mn_stream, recv);
+
+	if (op->flags & OP_MORE) {
+		in_push(stream, op->chunk);
+		return;
+	}
+	if (stream->in_paused && res == -ECANCELED && !stream->aborted) {
+		/* Emptied already while the cancellation was under way? */
+		if (!stream->in_head)
+			recv_start(stream);
+		return;
+	}
+	stream->in_ended = true;
+	if (!stream->in_err)
+		stream->in_err = (int)res;
+	reader_wake(stream);
+	mn_future_resolve(&op->done, 0);
+}
+
+int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
+{
+	struct mn_chunk *chunk = stream->in_head;
+
+	if (stream->aborted)
+		return stream->in_err;
+	if (!chunk)
+		return stream->in_ended ? stream->in_err : -EAGAIN;
+	stream->in_head = chunk->next;
+	if (!stream->in_head)
+		stream->in_tail = &stream->in_head;
+	stream->in_bytes -= chunk->len;
+	stream->nr_in--;
+	stream->active_ns = mn_self->now_ns;
+	*in = (struct mn_buf){ .data = chunk->data, .len = chunk->len, .chunk = chunk };
+	if (stream->in_paused && stream->in_bytes <= param_in_max / 2 &&
+	    !mn_op_in_flight(&stream->recv))
+		recv_start(stream);
+	return chunk->len;
+}
+
+static void read_cancel(void *obj)
+{
+	reader_wake(obj);
+}
+
+int64_t mn_stream_read(struct mn_stream *stream, struct mn_buf *in)
+{
+	struct mn_fiber *fiber = mn_self->fiber;
+	struct mn_task *reader = stream->reader;
+	int64_t res;
+
+	while ((res = mn_stream_try_read(stream, in)) == -EAGAIN) {
+		if (fiber->canceled)
+			return -ECANCELED;
+		stream->reader = &fiber->task;
+		fiber_park(read_cancel, stream);
+		stream->reader = reader;
+	}
+	return res;
+}
+
+void stream_abort(struct mn_stream *stream, int err)
+{
+	if (stream->aborted)
+		return;
+	stream->aborted = true;
+	stream->in_err = err;
+	if (!stream->out_err)
+		stream->out_err = err;
+	mn_op_cancel(&stream->recv);
+	mn_op_cancel(&stream->send);
+	reader_wake(stream);
+	if (stream->writer)
+		task_schedule(mn_self, stream->writer);
+}
+
+void mn_stream_abort(struct mn_stream *stream)
+{
+	stream_abort(stream, -ECANCELED);
+}
+
+/* One timer that follows the activity late: what is read or sent does not move it. */
+static void idle_check(struct mn_task *task)
+{
+	struct mn_stream *stream = container_of(mn_timer_of(task), struct mn_stream, idle);
+	int64_t until_ns;
+
+	if (stream->sent)
+		stream->active_ns = mn_self->now_ns;
+	stream->sent = false;
+	until_ns = stream->active_ns + stream->idle_ns;
+	if (until_ns <= mn_self->now_ns)
+		stream_abort(stream, -ETIMEDOUT);
+	else
+		mn_timer_arm(&stream->idle, until_ns, (uint32_t)min(stream->idle_ns / 8, MN_SEC));
+}
+
+void stream_init(struct mn_stream *stream, int fd)
+{
+	stream->fd = fd;
+	stream->in_tail = &stream->in_head;
+	stream->queued_tail = &stream->queued;
+	mn_timer_init(&stream->idle, idle_check);
+}
+
+void stream_begin(struct mn_stream *stream, int64_t idle_ns)
+{
+	stream->active_ns = mn_self->now_ns;
+	stream->idle_ns = idle_ns;
+	if (idle_ns < MN_NEVER / 2)
+		mn_timer_arm(&stream->idle, stream->active_ns + idle_ns,
+			     (uint32_t)min(idle_ns / 8, MN_SEC));
+	recv_start(stream);
+}
+
+static void in_drop(struct mn_stream *stream)
+{
+	struct mn_chunk *chunk;
+
+	while ((chunk = stream->in_head)) {
+		stream->in_head = chunk->next;
+		pool_put(chunk);
+	}
+	stream->in_tail = &stream->in_head;
+}
+
+int stream_end(struct mn_stream *stream)
+{
+	int err = out_wait(stream, 0);
+
+	/* From here on nothing starts again, and what is in flight ends soon. */
+	stream->reader = stream->writer = NULL;
+	stream_abort(stream, err ? err : -ECANCELED);
+	if (mn_op_in_flight(&stream->recv))
+		fiber_wait(&stream->recv.done);
+	if (mn_op_in_flight(&stream->send))
+		fiber_wait(&stream->send.done);
+	mn_timer_cancel(&stream->idle);
+	in_drop(stream);
+	out_drop(stream);
+	socket_close(stream->fd);
+	return err;
+}
+
+int mn_stream_close(struct mn_stream *stream)
+{
+	int err = stream_end(stream);
+
+	mem_free(stream);
+	return err;
+}
+
+int mn_stream_shutdown(struct mn_stream *stream)
+{
+	int err = mn_stream_flush(stream);
+
+	stream->shut = true;
+	return err ? err : socket_shutdown(stream->fd, SHUT_WR);
+}
+
+static int connected(const struct addr *addr, int64_t timeout_ns)
+{
+	int fd = socket_open(addr->sa.sa_family);
+	struct mn_op op;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	op_init(&op, MN_OP_CONNECT, fd);
+	op.addr.sa = &addr->sa;
+	op.addr.len = addr->len;
+	op_start(&op);
+	err = (int)mn_op_await(&op, timeout_ns);
+	if (!err)
+		return fd;
+	socket_close(fd);
+	return err;
+}
+
+int mn_connect(const char *text, int64_t timeout_ns, struct mn_stream **stream)
+{
+	struct addr addr;
+	int fd = addr_parse(text, &addr);
+
+	if (!fd)
+		fd = connected(&addr, timeout_ns);
+	if (fd < 0)
+		return fd;
+	*stream = mem_alloc(sizeof(**stream));
+	if (!*stream) {
+		socket_close(fd);
+		return -ENOMEM;
+	}
+	stream_init(*stream, fd);
+	stream_begin(*stream, MN_NEVER);
+	return 0;
+}
+
+int mn_stream_peer(struct mn_stream *stream, char *text, size_t size)
+{
+	struct addr addr;
+	int err = socket_peer(stream->fd, &addr);
+
+	if (!err)
+		addr_format(&addr, text, size);
+	return err;
+}
+
+void mn_stream_set_user(struct mn_stream *stream, void *user)
+{
+	stream->user = user;
+}
+
+void *mn_stream_user(const struct mn_stream *stream)
+{
+	return stream->user;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams inside. Input arrives by itself into a queue of chunks; when that
+ * has reached its limit the receive is cancelled, and started again when the
+ * queue was emptied by half. Output is gathered into batches: one is in
+ * flight, the others fill up.
+ */
+#ifndef LIB_NET_STREAM_H
+#define LIB_NET_STREAM_H
+
+#include <miniss/stream.h>
+#include <miniss/timer.h>
+
+#include "core/op.h"
+#include "lib/list.h"
+
+#define BATCH_SLICES	16
+
+/* Output slices that go out in one send. Exists only while there is output. */
+struct batch {
+	struct batch *next;
+	size_t bytes;
+	uint32_t nr_slices;
+	struct mn_buf slice[BATCH_SLICES];
+	struct msghdr hdr;
+	struct iovec iov[BATCH_SLICES];
+};
+
+struct mn_stream {
+	/* input */
+	struct mn_op recv;
+	struct mn_chunk *in_head;
+	struct mn_chunk **in_tail;
+	uint32_t in_bytes;
+	uint32_t nr_in;
+	bool in_paused;		/* the receive is stopped, or being stopped, for the limit */
+	bool in_ended;		/* @in_err is final: nothing comes after what is queued */
+	bool aborted;
+	bool shut;		/* for writing */
+	int in_err;
+	struct mn_task *reader;	/* scheduled when there is input, or the end */
+
+	/* output */
+	struct mn_op send;
+	struct batch *sending;	/* in flight; the rest is queued behind it */
+	struct batch *queued, **queued_tail;
+	struct batch *filling;	/* the last of them */
+	size_t out_bytes;	/* in all of them */
+	int out_err;
+	struct mn_task *writer;	/* scheduled when output shrank, or failed */
+
+	/* life */
+	int fd;
+	bool sent;		/* something went out since the idle timer looked */
+	int64_t active_ns;	/* when the application last read or wrote */
+	int64_t idle_ns;	/* the longest pause; MN_NEVER */
+	struct mn_timer idle;
+	void *user;
+};
+
+/* stream_init - zeroed memory becomes a stream over a connected descriptor */
+void stream_init(struct mn_stream *stream, int fd);
+
+/* stream_begin - start to receive; -ETIMEDOUT after @idle_ns without a byte */
+void stream_begin(struct mn_stream *stream, int64_t idle_ns);
+
+/* stream_end - mn_stream_close() for a stream that is part of something */
+int stream_end(struct mn_stream *stream);
+
+/* stream_abort - mn_stream_abort() with a reason */
+void stream_abort(struct mn_stream *stream, int err);
+
+/* out.c */
+void out_sent(struct mn_op *op, int64_t res);
+void out_drop(struct mn_stream *stream);
+
+/* Wait until no more than @limit bytes are queued for output. */
+int out_wait(struct mn_stream *stream, size_t limit);
+
+#endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mn-echo: sends back what it receives, on every CPU.
+ *
+ *	mn-echo [--listen=ADDR:PORT] [--mode=fiber|input] [runtime options]
+ *
+ * The two modes are the two ways to serve: a fiber for each connection, or
+ * one that is borrowed while input is pending. Prints the address that it
+ * listens on, and with --stats its counters at the end. Exit codes: 0, 1 could
+ * not serve, 2 usage.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <miniss/miniss.h>
+
+MN_APP_PARAM(str, listen, "127.0.0.1:7777", 1, 63, "address and port; port 0: any free one");
+MN_APP_PARAM(str, mode, "fiber", 1, 8, "fiber: one for each connection; input: borrowed");
+MN_APP_PARAM(bool, stats, false, 0, 0, "print drivers and counters at the end");
+
+static int echo(struct mn_stream *conn, void *arg)
+{
+	struct mn_buf in;
+	int64_t err;
+
+	while ((err = mn_stream_read(conn, &in)) > 0)
+		if ((err = mn_stream_write(conn, &in)) < 0)
+			break;
+	return (int)err;
+}
+
+static int echo_input(struct mn_stream *conn, struct mn_buf *in, void *arg)
+{
+	return mn_stream_write(conn, in);
+}
+
+static void listening(const char *addr, void *arg)
+{
+	printf("listening on %s\n", addr);
+	fflush(stdout);
+}
+
+static int app(void *arg)
+{
+	struct mn_server server = { .addr = param_listen, .on_listening = listening };
+	int err = mn_args_end(arg, 0);
+
+	if (err)
+		return err;
+	if (!strcmp(param_mode, "fiber"))
+		server.on_conn = echo;
+	else if (!strcmp(param_mode, "input"))
+		server.on_input = echo_input;
+	else
+		return fprintf(stderr, "mn-echo: --mode=%s: neither fiber nor input\n", param_mode),
+		       MN_EXIT_USAGE;
+	err = mn_serve_with(&server);
+	if (param_stats && !err)
+		mn_print_stats();
+	return err == -EINVAL ? MN_EXIT_USAGE : err;
+}
+
+int main(int argc, char **argv)
+{
+	return mn_run(argc, argv, app, argv);
+}

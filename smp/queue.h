@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract of cross-shard queues. Included by the drivers, by smp/ and
+ * by tests; never by users.
+ *
+ * A queue is the inbox of one shard. Messages are 32 bytes, by value; their
+ * order is kept for each sender. It is bounded: what does not fit stays with
+ * the sender.
+ */
+#ifndef SMP_QUEUE_H
+#define SMP_QUEUE_H
+
+#include <stdint.h>
+
+#include "core/driver.h"
+
+enum msg_kind {
+	MSG_POST,	/* run fn(arg) from the reactor; must not suspend */
+	MSG_CALL,	/* run fn(arg) in a fiber, then reply */
+	MSG_REPLY,	/* resolve @reply with @res */
+};
+
+struct mn_msg {
+	int (*fn)(void *arg);
+	void *arg;
+	void *reply;		/* the sender's, handed back untouched */
+	int32_t res;
+	uint16_t from;		/* the shard that sent it */
+	uint16_t kind;		/* enum msg_kind */
+};
+
+struct queue;
+
+struct queue_ops {
+	/**
+	 * @push_n: append messages of one sender
+	 *	On the thread of shard @from. Returns how many fitted; they are
+	 *	visible to the receiver when it returns.
+	 */
+	unsigned int (*push_n)(struct queue *queue, unsigned int from, const struct mn_msg *msg,
+			       unsigned int n);
+
+	/** @pop_n: take up to @n messages, on the receiving shard */
+	unsigned int (*pop_n)(struct queue *queue, struct mn_msg *msg, unsigned int n);
+
+	/** @empty: nothing to take, as far as the receiving shard can see */
+	bool (*empty)(struct queue *queue);
+
+	/* once */
+
+	/** @open: room for at least @depth messages of each of @senders shards */
+	int (*open)(struct queue *queue, unsigned int senders, unsigned int depth);
+	void (*close)(struct queue *queue);
+
+	size_t state_size;	/* of the struct that embeds struct queue */
+	struct driver drv;
+};
+
+struct queue {
+	const struct queue_ops *ops;
+};
+
+unsigned int queue_push_n(struct queue *queue, unsigned int from, const struct mn_msg *msg,
+			  unsigned int n);
+unsigned int queue_pop_n(struct queue *queue, struct mn_msg *msg, unsigned int n);
+bool queue_empty(struct queue *queue);
+int queue_open(struct queue *queue, unsigned int senders, unsigned int depth);
+void queue_close(struct queue *queue);
+
+#define QUEUE_CALLS(OPS)						\
+	unsigned int queue_push_n(struct queue *queue, unsigned int from, \
+				  const struct mn_msg *msg, unsigned int n) \
+	{ return (OPS)->push_n(queue, from, msg, n); }			\
+	unsigned int queue_pop_n(struct queue *queue, struct mn_msg *msg, unsigned int n) \
+	{ return (OPS)->pop_n(queue, msg, n); }				\
+	bool queue_empty(struct queue *queue)				\
+	{ return (OPS)->empty(queue); }					\
+	int queue_open(struct queue *queue, unsigned int senders, unsigned int depth) \
+	{ return (OPS)->open(queue, senders, depth); }			\
+	void queue_close(struct queue *queue)				\
+	{ (OPS)->close(queue); }
+
+#ifdef SOLE_DRIVER	/* set by the Makefile when there is only one */
+#define queue_driver(ops)						\
+	section_entry(queue_drivers, ops, ops.drv);			\
+	QUEUE_CALLS(&(ops))						\
+	_Static_assert(1, "")
+#else
+#define queue_driver(ops)	section_entry(queue_drivers, ops, ops.drv)
+#endif
+
+#endif

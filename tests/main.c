@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mn-test [REGEX]: run the suites whose names match, or all of them. MN_TEST
+ * is the same. CK_VERBOSITY, CK_FORK and the others are Check's own.
+ */
+#include <fcntl.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/suites.h"
+
+/* clang-format off */
+#define SUITE_ENTRY(name)	{ #name, suite_##name }
+
+static const struct {
+	const char *name;
+	Suite *(*make)(void);
+} suites[] = {
+	/* what the others stand on comes first */
+	SUITE_ENTRY(param),
+	SUITE_ENTRY(log),
+	SUITE_ENTRY(driver),
+	SUITE_ENTRY(topology),
+	SUITE_ENTRY(fiber_switch),
+	SUITE_ENTRY(queue_contract),
+	SUITE_ENTRY(timer_queue),
+	SUITE_ENTRY(timer),
+	SUITE_ENTRY(backend_contract),
+	SUITE_ENTRY(core),
+	SUITE_ENTRY(stream),
+	SUITE_ENTRY(serve),
+	SUITE_ENTRY(program),
+	SUITE_ENTRY(faults),
+	SUITE_ENTRY(build),
+};
+/* clang-format on */
+
+static FILE *caught;
+
+void test_stderr_begin(void)
+{
+	if (!caught)
+		caught = tmpfile();
+	ck_assert_ptr_nonnull(caught);
+	ck_assert_int_eq(ftruncate(fileno(caught), 0), 0);
+	fflush(stderr);
+	ck_assert_int_ge(dup2(fileno(caught), STDERR_FILENO), 0);
+	lseek(STDERR_FILENO, 0, SEEK_SET);
+}
+
+const char *test_stderr_end(void)
+{
+	static char text[65536];
+	ssize_t len = pread(fileno(caught), text, sizeof(text) - 1, 0);
+
+	text[len < 0 ? 0 : len] = '\0';
+	return text;
+}
+
+/* Check prints failures after its closing line; here that line is the last. */
+static void print_failures(SRunner *runner)
+{
+	TestResult **failures = srunner_failures(runner);
+
+	for (int i = 0; i < srunner_ntests_failed(runner); i++)
+		printf("FAILED %s: %s:%d: %s\n", tr_tcname(failures[i]), tr_lfile(failures[i]),
+		       tr_lno(failures[i]), tr_msg(failures[i]));
+	free(failures);
+}
+
+int main(int argc, char **argv)
+{
+	const char *filter = argc > 1 ? argv[1] : getenv("MN_TEST");
+	SRunner *runner = srunner_create(NULL);
+	unsigned int n = 0;
+	int failed;
+	regex_t regex;
+
+	if (regcomp(&regex, filter ? filter : "", REG_EXTENDED | REG_NOSUB)) {
+		fprintf(stderr, "mn-test: %s: not a regular expression\n", filter);
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+		if (suites[i].make && !regexec(&regex, suites[i].name, 0, NULL, 0)) {
+			srunner_add_suite(runner, suites[i].make());
+			n++;
+		}
+	regfree(&regex);
+	if (!n) {
+		fprintf(stderr, "mn-test: no suite matches %s\n", filter ? filter : "");
+		srunner_free(runner);
+		return 2;
+	}
+	/* Standard output may be a pipe, and tests are forked from here. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	srunner_run_all(runner, CK_SILENT);
+	print_failures(runner);
+	srunner_print(runner, CK_MINIMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Run a main fiber the way mn_run() does, on chosen drivers and shards. */
+#ifndef TESTS_RUN_H
+#define TESTS_RUN_H
+
+#include "core/shard.h"
+
+/*
+ * run_main - world_run() with @fn on shard 0; what it returned
+ * RUN_SKIPPED, with the reason printed, where the backend cannot be used.
+ */
+int run_main(const char *backend, unsigned int nr_shards, mn_fiber_fn fn, void *arg);
+
+#define RUN_SKIPPED	12345
+
+/* The same for the loop variable of a test over all backends. */
+int run_backend(int i, unsigned int nr_shards, mn_fiber_fn fn, void *arg);
+
+#endif

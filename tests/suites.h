@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The suites of bin/mn-test, a file each. A suite that this configuration
+ * did not build is NULL.
+ */
+#ifndef TESTS_SUITES_H
+#define TESTS_SUITES_H
+
+#include <check.h>
+
+#define SUITE(name) Suite *suite_##name(void) __attribute__((weak))
+
+SUITE(backend_contract);
+SUITE(build);
+SUITE(core);
+SUITE(driver);
+SUITE(faults);
+SUITE(fiber_switch);
+SUITE(log);
+SUITE(param);
+SUITE(program);
+SUITE(queue_contract);
+SUITE(serve);
+SUITE(stream);
+SUITE(timer);
+SUITE(timer_queue);
+SUITE(topology);
+
+/*
+ * test_skip - leave a test that this machine or configuration cannot run
+ * Check has no such result: the line that says why is what counts.
+ */
+#define test_skip(...)                             \
+	do {                                       \
+		printf("skipped: %s: ", __func__); \
+		printf(__VA_ARGS__);               \
+		printf("\n");                      \
+		fflush(stdout);                    \
+		return;                            \
+	} while (0)
+
+/*
+ * test_stderr_begin - catch what is written to standard error from here on
+ * test_stderr_end - until here: the text, valid until the next one
+ * For less than 64 KiB; tests are processes of their own.
+ */
+void test_stderr_begin(void);
+const char *test_stderr_end(void);
+
+#endif

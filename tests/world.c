@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/op.h"
+#include "tests/world.h"
+
+static const struct driver *backend_named(const char *name)
+{
+	const struct driver *const *drv;
+
+	for (drv = backend_kind.start; drv < backend_kind.stop; drv++)
+		if (!strcmp((*drv)->name, name))
+			return *drv;
+	return NULL;
+}
+
+bool world_make(struct mn_world *world, const char *backend, unsigned int nr_shards)
+{
+	const struct driver *drv = backend_named(backend);
+	int err = !drv ? -ENODEV : drv->probe ? drv->probe(NULL) : 0;
+
+	*world = (struct mn_world){ .backend.driver = drv };
+	if (err) {
+		printf("skipped: backend %s: %s\n", backend, strerror(-err));
+		return false;
+	}
+	ck_assert_int_eq(driver_choose(&timer_queue_kind, NULL, NULL, NULL, &world->timer), 0);
+	ck_assert_int_eq(driver_choose(&queue_kind, NULL, NULL, NULL, &world->queue), 0);
+	ck_assert_int_eq(world_open(world, nr_shards, NULL), 0);
+	return true;
+}
+
+bool world_begin(struct mn_world *world, const char *backend, unsigned int nr_shards)
+{
+	if (!world_make(world, backend, nr_shards))
+		return false;
+	for (unsigned int i = nr_shards; i-- > 0;)
+		ck_assert_int_eq(shard_start(world->shards[i]), 0);
+	return true;
+}
+
+void world_end(struct mn_world *world)
+{
+	mn_self = NULL;
+	world_close(world);
+}
+
+int nr_backends(void)
+{
+	return (int)(backend_kind.stop - backend_kind.start);
+}
+
+bool world_backend(struct mn_world *world, int i)
+{
+	return world_begin(world, backend_kind.start[i]->name, 1);
+}
+
+bool world_is(const struct mn_world *world, const char *backend)
+{
+	return !strcmp(world->backend.driver->name, backend);
+}
+
+/* No period that a buffer's size could hide. */
+uint8_t pattern(uint64_t i)
+{
+	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
+}
+
+void pattern_fill(uint8_t *base, uint64_t from, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		base[i] = pattern(from + i);
+}
+
+static void track_chunk(struct track *t, struct mn_chunk *chunk, int64_t res)
+{
+	if (chunk->len != res)
+		t->wrong++;
+	for (int64_t i = 0; i < res; i++)
+		t->wrong += chunk->data[i] != pattern(t->len + (uint64_t)i);
+	t->len += (uint64_t)res;
+	if (!t->hold) {
+		pool_put(chunk);
+		return;
+	}
+	chunk->next = t->held;
+	t->held = chunk;
+}
+
+static void track_complete(struct mn_op *op, int64_t res)
+{
+	struct track *t = container_of(op, struct track, op);
+
+	if (!(op->flags & OP_MORE)) {
+		t->res = res;
+		t->ends++;
+		return;
+	}
+	if (op->code == MN_OP_RECV_STREAM)
+		track_chunk(t, op->chunk, res);
+	else if (t->items < t->fds_max)
+		t->fds[t->items] = (int)res;
+	t->items++;
+	if (t->cancel_at_item)
+		mn_op_cancel(op);
+}
+
+void track_init(struct track *t, enum mn_opcode code, int fd)
+{
+	*t = (struct track){ 0 };
+	op_init(&t->op, code, fd);
+	t->op.complete = track_complete;
+}
+
+void track_start(struct track *t, enum mn_opcode code, int fd)
+{
+	track_init(t, code, fd);
+	op_start(&t->op);
+}
+
+void track_release(struct track *t)
+{
+	t->hold = false;
+	while (t->held) {
+		struct mn_chunk *chunk = t->held;
+
+		t->held = chunk->next;
+		pool_put(chunk);
+	}
+}
+
+int64_t track_finish(struct track *t)
+{
+	while (!t->ends)
+		shard_step(mn_self, true);
+	return t->res;
+}
+
+void settle(void)
+{
+	for (int quiet = 0; quiet < 200; quiet++)
+		if (shard_step(mn_self, false))
+			quiet = 0;
+}
+
+int64_t do_recv(int fd, void *base, size_t len)
+{
+	struct track t;
+
+	track_init(&t, MN_OP_RECV, fd);
+	t.op.buf.base = base;
+	t.op.buf.len = len;
+	op_start(&t.op);
+	return track_finish(&t);
+}
+
+int64_t do_send(int fd, const void *base, size_t len)
+{
+	struct track t;
+
+	track_init(&t, MN_OP_SEND, fd);
+	t.op.buf.base = (void *)(uintptr_t)base;
+	t.op.buf.len = len;
+	op_start(&t.op);
+	return track_finish(&t);
+}
+
+int64_t do_connect(int fd, const struct sockaddr_in *to)
+{
+	struct track t;
+
+	track_init(&t, MN_OP_CONNECT, fd);
+	t.op.addr.sa = (const struct sockaddr *)to;
+	t.op.addr.len = sizeof(*to);
+	op_start(&t.op);
+	return track_finish(&t);
+}
+
+static int call(struct mn_op *op)
+{
+	return (int)op_call(op);
+}
+
+int do_socket(void)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SOCKET, -1);
+	op.socket.family = AF_INET;
+	op.socket.type = SOCK_STREAM;
+	return call(&op);
+}
+
+int do_call(enum mn_opcode code, int fd, int value)
+{
+	struct mn_op op;
+
+	op_init(&op, code, fd);
+	op.value = value;
+	return call(&op);
+}
+
+int do_bind(int fd, const struct sockaddr_in *sa)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_BIND, fd);
+	op.addr.sa = (const struct sockaddr *)sa;
+	op.addr.len = sizeof(*sa);
+	return call(&op);
+}
+
+int do_setsockopt(int fd, int level, int name, int value)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SETSOCKOPT, fd);
+	op.sockopt.level = level;
+	op.sockopt.name = name;
+	op.sockopt.value = value;
+	return call(&op);
+}
+
+int do_name(enum mn_opcode code, int fd, struct sockaddr_in *sa)
+{
+	struct mn_op op;
+
+	op_init(&op, code, fd);
+	op.addr.sa = (const struct sockaddr *)sa;
+	op.addr.len = sizeof(*sa);
+	return call(&op);
+}
+
+struct sockaddr_in loopback(void)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+}
+
+static int listener_with(struct sockaddr_in *sa, int backlog, int buffers)
+{
+	int fd = do_socket();
+
+	*sa = loopback();
+	ck_assert_int_ge(fd, 0);
+	if (buffers)
+		ck_assert_int_eq(do_setsockopt(fd, SOL_SOCKET, SO_RCVBUF, buffers), 0);
+	ck_assert_int_eq(do_bind(fd, sa), 0);
+	ck_assert_int_eq(do_name(MN_OP_GETSOCKNAME, fd, sa), sizeof(*sa));
+	ck_assert_int_ne(sa->sin_port, 0);
+	ck_assert_int_eq(do_call(MN_OP_LISTEN, fd, backlog), 0);
+	return fd;
+}
+
+int listener(struct sockaddr_in *sa, int backlog)
+{
+	return listener_with(sa, backlog, 0);
+}
+
+struct pair connected(int buffers)
+{
+	struct sockaddr_in sa;
+	struct pair pair;
+	int fd = listener_with(&sa, 16, buffers);
+
+	pair.client = do_socket();
+	ck_assert_int_ge(pair.client, 0);
+	if (buffers) {
+		ck_assert_int_eq(do_setsockopt(pair.client, SOL_SOCKET, SO_SNDBUF, buffers), 0);
+		ck_assert_int_eq(do_setsockopt(pair.client, SOL_SOCKET, SO_RCVBUF, buffers), 0);
+	}
+	ck_assert_int_eq(do_connect(pair.client, &sa), 0);
+	while ((pair.server = do_call(MN_OP_ACCEPT, fd, 0)) == -EAGAIN)
+		shard_step(mn_self, false);
+	ck_assert_int_ge(pair.server, 0);
+	ck_assert_int_eq(do_call(MN_OP_CLOSE, fd, 0), 0);
+	return pair;
+}

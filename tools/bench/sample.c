@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* Samples: so many operations that they take a few milliseconds. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/time/clock.h"
+#include "tools/bench/bench.h"
+
+#define SAMPLE_NS	(2 * MN_MSEC)
+#define WARM_UP_NS	(20 * MN_MSEC)
+
+/* How long @n operations took. */
+static int64_t run_ns(struct bench_case *c, uint64_t n)
+{
+	struct shard *home = mn_self;
+	int64_t from_ns, to_ns;
+
+	mn_self = c->shard;
+	if (c->bench->prepare)
+		c->bench->prepare(c, n);
+	from_ns = clock_now_ns();
+	c->bench->run(c, n);
+	to_ns = clock_now_ns();
+	mn_self = home;
+	return to_ns - from_ns;
+}
+
+int sample_start(struct bench_case *c, unsigned int nr_samples)
+{
+	int64_t spent_ns = 0, ns;
+	uint64_t n = max(c->bench->n, 1);
+
+	c->ns = calloc(nr_samples, sizeof(*c->ns));
+	if (!c->ns)
+		return -ENOMEM;
+	while (spent_ns < WARM_UP_NS) {
+		ns = max(run_ns(c, n), 1);
+		spent_ns += ns;
+		if (c->bench->n)
+			continue;
+		if (ns < SAMPLE_NS / 2)
+			n *= 2;
+		else
+			n = max((uint64_t)((double)n * SAMPLE_NS / (double)ns), 1);
+	}
+	c->n = n;
+	return 0;
+}
+
+void sample_take(struct bench_case *c, unsigned int i)
+{
+	c->ns[i] = (double)run_ns(c, c->n) / (double)c->n;
+}
