@@ -13,6 +13,7 @@
 #define max(a, b)			((a) > (b) ? (a) : (b))
 
 #define __cacheline_aligned	__attribute__((aligned(CONFIG_CACHELINE_BYTES)))
+#define __noinline		__attribute__((noinline))
 #define __cold			__attribute__((cold, noinline))
 #define __printf(f, a)		__attribute__((format(printf, f, a)))
 

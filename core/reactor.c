@@ -110,6 +110,15 @@ static void idle_park(struct shard *s, int64_t deadline_ns)
 	clock_update(s);
 }
 
+/* A busy shard's lines go out, too, but standard error is not asked too often. */
+static void log_turn(struct shard *s)
+{
+	if (s->now_ns < s->log_retry_ns)
+		return;
+	if (!log_flush(s))
+		s->log_retry_ns = s->now_ns + LOG_RETRY_NS;
+}
+
 static void reactor_idle(struct shard *s)
 {
 	int64_t deadline_ns = timer_queue_next(s->tq), from_ns, gap_ns;
@@ -140,6 +149,8 @@ static bool reactor_turn(struct shard *s, bool may_wait)
 	n += mesh_drain(s);
 	n += expire(s, n > 0);
 	stats_add(s, STAT_TURNS, 1);
+	if (s->log_pending)
+		log_turn(s);
 	if (n || !runq_empty(&s->runq))
 		return true;
 	if (may_wait)

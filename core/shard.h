@@ -60,6 +60,7 @@ struct shard {
 	struct mn_world *world;
 	struct idle idle;
 	struct log_ring *log;
+	int64_t log_retry_ns;		/* standard error was full; ask again then */
 	struct list servers;		/* lib/net/serve.c: what this shard serves */
 	int cpu;			/* pinned to, or -1 */
 	int start_err;

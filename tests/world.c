@@ -94,6 +94,7 @@ static void track_complete(struct mn_op *op, int64_t res)
 {
 	struct track *t = container_of(op, struct track, op);
 
+	ck_assert_uint_eq(t->ends, 0); /* nothing comes after the end */
 	if (!(op->flags & OP_MORE)) {
 		t->res = res;
 		t->ends++;

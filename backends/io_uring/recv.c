@@ -10,9 +10,11 @@
 void uring_refill(struct uring *u)
 {
 	struct pool *pool = &u->be.shard->pool;
+	/* Of a small pool the application must get something, too. */
+	uint32_t full = min(u->buf_mask + 1u, pool->chunks_max / 2);
 	uint16_t tail = u->buf_tail;
 
-	while (u->nr_bufs <= u->buf_mask) {
+	while (u->nr_bufs < full) {
 		struct mn_chunk *chunk = pool_get(pool);
 		struct io_uring_buf *buf = &u->bufs->bufs[tail & u->buf_mask];
 

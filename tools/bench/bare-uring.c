@@ -55,10 +55,12 @@ static unsigned int nops(struct io_uring *ring, unsigned int n)
 		io_uring_sqe_set_data64(sqe, i);
 	}
 	io_uring_submit_and_get_events(ring);
+	/* clang-format off */
 	io_uring_for_each_cqe(ring, head, cqe) {
 		bench_keep(cqe->user_data + (uint64_t)cqe->res);
 		nr_done++;
 	}
+	/* clang-format on */
 	io_uring_cq_advance(ring, nr_done);
 	return nr_done;
 }

@@ -50,15 +50,14 @@ static int plan_add(struct plan *plan, const struct bench *bench, const struct d
 static int plan_bench(struct plan *plan, const struct bench *bench)
 {
 	const struct mn_world *world = mn_self->world;
-	const struct driver *chosen;
+	const struct driver *const *drv, *chosen;
 	int err;
 
 	if (!bench->kind)
 		return plan_add(plan, bench, NULL, NULL);
 	chosen = bench->kind == &backend_kind ? world->backend.driver : world->timer.driver;
 	err = plan_add(plan, bench, chosen, NULL);
-	for (const struct driver *const *drv = bench->kind->start;
-	     !err && drv < bench->kind->stop; drv++)
+	for (drv = bench->kind->start; !err && drv < bench->kind->stop; drv++)
 		if ((*drv)->rating >= RATING_REAL)
 			err = plan_add(plan, bench, *drv, (*drv)->name);
 	return err;
@@ -85,6 +84,7 @@ static int plan_make(struct plan *plan)
 		mn_err("--filter=%s: %s", param_filter, reason);
 		return MN_EXIT_USAGE;
 	}
+	/* cppcheck-suppress comparePointers ; the linker makes one list of both */
 	section_for_each(bench, mn_benches) {
 		err = plan_bench(plan, *bench);
 		if (err)

@@ -62,12 +62,11 @@ static int output_cut(struct worker *worker, size_t len, struct mn_buf *out)
 
 	while (worker->spare.len < len && worker->spare.len < worker->chunk_size) {
 		mn_buf_free(&worker->spare);
-		err = mn_buf_alloc(&worker->spare);
-		worker->chunk_size = worker->spare.len;
-		if (!err)
+		if (!mn_buf_alloc(&worker->spare)) {
+			worker->chunk_size = worker->spare.len;
 			break;
+		}
 		/* All buffers are waiting to be sent: some will be. */
-		worker->chunk_size = SIZE_MAX;
 		err = mn_sleep(NOBUFS_PAUSE_NS);
 		if (err)
 			return err;
@@ -199,8 +198,7 @@ static bool conn_input(struct conn *conn, const struct mn_buf *in)
 		if (conn->offset < size)
 			break;
 		conn->offset = 0;
-		hist_record(&worker->hist,
-			    now_ns - conn->sent_ns[conn->answered++ & conn->mask]);
+		hist_record(&worker->hist, now_ns - conn->sent_ns[conn->answered++ & conn->mask]);
 	}
 	worker->bytes += in->len;
 	worker->last_ns = now_ns;
@@ -282,7 +280,7 @@ int conn_run(void *arg)
 	conn->stream = NULL;
 	mn_stream_abort(stream);
 	mn_stream_close(stream);
-	if (--worker->nr_live == 0)
+	if (--worker->nr_live == 0 && !mn_future_ready(&worker->over))
 		mn_future_resolve(&worker->over, 0);
 	return 0;
 }

@@ -70,8 +70,9 @@ struct worker {
 	unsigned int nr_begun;		/* of them, for which a connect was begun */
 	unsigned int nr_up;		/* that were connected */
 	unsigned int nr_live;
-	struct mn_future over;		/* resolved when none is live */
+	struct mn_future over;		/* resolved when none is live, or by worker_stop() */
 	int64_t stop_ns;		/* when sending ended */
+	bool ended;
 	struct conn **conns;
 	uint64_t nr_errors;
 	bool bad_addr;
@@ -83,6 +84,7 @@ struct worker {
 /* worker.c: called on every shard, with the load */
 int worker_connect(void *arg);
 int worker_run(void *arg);
+int worker_stop(void *arg);	/* end the run early */
 int worker_close(void *arg);
 void worker_error(struct worker *worker, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -11,7 +11,7 @@
  * been sent, also if the server kept it from being sent. A connection that
  * cannot be made, ends early, answers wrongly or has not answered one second
  * after the end is an error; the others go on. Exit codes: 0; 1 an error, or no
- * connection; 2 usage.
+ * connection; 2 usage. SIGINT and SIGTERM end the run early.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,21 +50,35 @@ static void files_raise(unsigned int nr_conns)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Ctrl-C ends the run, not the program: what was measured so far is printed. */
+static int stopper(void *arg)
+{
+	return mn_stop_wait() ? 0 : on_every_shard(worker_stop, arg);
+}
+
+static void helper_end(struct mn_fiber *fiber)
+{
+	if (!fiber)
+		return;
+	mn_fiber_cancel(fiber);
+	mn_join(fiber);
+}
+
 static int load_drive(struct load *load)
 {
 	bool progress = param_origin_progress ? param_progress : isatty(STDERR_FILENO);
-	struct mn_fiber *printer = NULL;
+	struct mn_fiber *stop = NULL, *printer = NULL;
 	int err;
 
 	load->start_ns = mn_now();
 	load->end_ns = load->start_ns + load->seconds * MN_SEC;
-	if (progress)
-		mn_spawn(report_progress, load, &printer);
-	err = on_every_shard(worker_run, load);
-	if (printer) {
-		mn_fiber_cancel(printer);
-		mn_join(printer);
-	}
+	err = mn_spawn(stopper, load, &stop);
+	if (!err && progress)
+		err = mn_spawn(report_progress, load, &printer);
+	if (!err)
+		err = on_every_shard(worker_run, load);
+	helper_end(printer);
+	helper_end(stop);
 	return err ? err : report_print(load, param_json);
 }
 

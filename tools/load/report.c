@@ -88,8 +88,7 @@ static void print_json(const struct totals *sum)
 
 static void print_table(const struct load *load, const struct totals *sum)
 {
-	printf("%u connections, %zu bytes, pipeline %u, ", sum->nr_up, load->size,
-	       load->pipeline);
+	printf("%u connections, %zu bytes, pipeline %u, ", sum->nr_up, load->size, load->pipeline);
 	if (load->rate)
 		printf("rate %lld/s, ", (long long)load->rate);
 	printf("%.2f s, %u %s\n", sum->seconds, load->nr_workers,

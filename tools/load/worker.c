@@ -14,7 +14,7 @@
 #define CONNECTING_MAX		64
 #define CONNECT_TIMEOUT_NS	(10 * MN_SEC)
 #define COLLECT_NS		MN_SEC		/* for answers, after the end */
-#define QUEUE_BYTES		(16 << 20)	/* of a shard's buffers, for output */
+#define QUEUE_BYTES		(16 << 20)	/* of a shard's buffers, for output: half of them */
 #define QUEUE_CONN_MIN		(4 << 10)
 #define QUEUE_CONN_MAX		(64 << 10)
 
@@ -169,16 +169,28 @@ int worker_run(void *arg)
 	mn_future_init(&worker->over);
 	worker->sending = true;
 	conns_start(worker);
-	if (worker->nr_live) {
+	if (worker->nr_live)
 		mn_await_timeout(&worker->over, load->end_ns - mn_now());
-		worker->sending = false;
-		worker->stop_ns = mn_now();
-		conns_abort(worker, false);
+	worker->sending = false;
+	worker->stop_ns = mn_now();
+	mn_future_reset(&worker->over);
+	conns_abort(worker, false);
+	if (worker->nr_live)
 		mn_await_timeout(&worker->over, COLLECT_NS);
-		conns_abort(worker, true);
-	}
+	conns_abort(worker, true);
 	conns_join(worker);
 	mn_future_drop(&worker->over);
+	worker->ended = true;
+	return 0;
+}
+
+int worker_stop(void *arg)
+{
+	const struct load *load = arg;
+	struct worker *worker = load->workers[mn_shard()];
+
+	if (!worker->ended && !mn_future_ready(&worker->over))
+		mn_future_resolve(&worker->over, 0);
 	return 0;
 }
 

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The built programs, run as a user runs them: processes of their own, with
+ * limits, faults and signals from outside. Whatever waits has a limit, and
+ * what a test leaves behind dies with it.
+ */
+#ifndef TESTS_SPAWN_H
+#define TESTS_SPAWN_H
+
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#define PATIENCE_MS	20000	/* for what happens at once unless something is wrong */
+
+/* How to start it; zero: as this process is. */
+struct spawn {
+	const char *const *env;		/* variables to add, NULL at the end */
+	const char *inject;		/* for strace -e inject=; needs have_strace() */
+	rlim_t nofile, memlock;
+	bool nobody;			/* as that user; needs have_root() */
+	bool no_stdio;			/* descriptors 0 to 2 closed */
+	int stderr_fd;			/* instead of being caught */
+};
+
+struct program {
+	pid_t pid;
+	bool ended;
+	int status;
+	int fd[2];			/* files with what it wrote */
+	char text[2][65536];
+};
+
+#define ARGS(...)	((const char *const[]){ __VA_ARGS__, NULL })
+
+/* program_start - bin/@argv[0]; a test that cannot start it fails */
+void program_start(struct program *p, const struct spawn *how, const char *const *argv);
+
+/* What it wrote so far. */
+const char *program_out(struct program *p);
+const char *program_err(struct program *p);
+
+/* program_wait_err - until standard error has @text; false if it never does */
+bool program_wait_err(struct program *p, const char *text);
+
+/* program_exit - wait for its end: the exit code, or minus the signal */
+int program_exit(struct program *p);
+bool program_alive(struct program *p);
+
+/* program_run - start it and wait for its end */
+int program_run(struct program *p, const struct spawn *how, const char *const *argv);
+
+/* Of mn-echo: the port, once it listens; 0 if it ended instead. */
+unsigned int program_port(struct program *p);
+
+/* program_stop - SIGTERM; it must drain and end with 0 */
+void program_stop(struct program *p);
+
+/* What it uses. */
+long program_cpu_us(struct program *p);		/* of all its threads, so far */
+long program_rss_kib(struct program *p);
+int program_nr_fds(struct program *p);
+
+/* Until it has no more than @nr descriptors open; false if it never does. */
+bool program_wait_fds(struct program *p, int nr);
+
+int64_t test_now_ms(void);
+void test_pause_ms(int ms);
+int nr_lines(const char *text);
+
+bool have_strace(void);
+bool have_root(void);
+
+/* Is the backend built, and does it work here? If not, says why. */
+bool have_backend(const char *name);
+
+/* The backends that serve, for loop tests. */
+#define NR_SERVING	2
+extern const char *const serving[NR_SERVING];
+
+/* serving_start - mn-echo over a backend on a free port; its port */
+unsigned int serving_start(struct program *p, const char *backend, const struct spawn *how,
+			   const char *const *args);
+
+#endif
