@@ -20,7 +20,7 @@ static int timers_open(struct shard *s)
 	if (!s->tq)
 		return -ENOMEM;
 	s->tq->ops = ops;
-	err = timer_queue_open(s->tq, 0);
+	err = timer_queue_open(s->tq, backend_now(s->be));
 	if (err) {
 		mem_free(s->tq);
 		s->tq = NULL;
@@ -44,9 +44,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	list_init(&s->servers);
 	fiber_pool_open(&s->fibers);
 	err = pool_open(&s->pool);
-	if (!err)
-		err = log_open(s);
-	return err ? err : timers_open(s);
+	return err ? err : log_open(s);
 }
 
 static void shard_close(struct shard *s)
@@ -88,6 +86,8 @@ static int backends_open(struct mn_world *world)
 		be[i]->ops = ops;
 		be[i]->shard = s;
 		s->virtual_time = ops->virtual_time;
+		if (s->virtual_time)	/* a clock that stands still ends no spin */
+			s->idle.budget_ns = 0;
 	}
 	if (!err)
 		err = ops->open(be, world->nr_shards, world->backend.arg);
@@ -122,14 +122,19 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 		err = mesh_open(world);
 	if (!err)
 		err = backends_open(world);
-	if (err)
+	if (err) {
 		shards_close(world);
+		return err;
+	}
+	for (unsigned int i = 0; !err && i < nr_shards; i++)
+		err = timers_open(world->shards[i]);
+	if (err)
+		world_close(world);
 	return err;
 }
 
 void world_close(struct mn_world *world)
 {
-	/* Buffers that the backend holds go home before the pool is unmapped. */
 	for (unsigned int i = 0; i < world->nr_shards; i++)
 		backend_close(world->shards[i]->be);
 	backends_free(world);

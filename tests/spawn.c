@@ -316,23 +316,18 @@ int nr_lines(const char *text)
 
 bool have_strace(void)
 {
-	if (!system("strace -qq -o /dev/null -e inject=getuid:error=EPERM true >/dev/null 2>&1"))
-		return true;
-	printf("skip: strace is not installed, or may not trace here\n");
-	return false;
+	return !system("strace -qq -o /dev/null -e inject=getuid:error=EPERM true >/dev/null 2>&1");
 }
 
 bool have_root(void)
 {
-	if (!geteuid() && getpwnam("nobody"))
-		return true;
-	printf("skip: only root can become nobody\n");
-	return false;
+	return !geteuid() && getpwnam("nobody");
 }
 
-bool have_backend(const char *name)
+const char *lacks_backend(const char *name)
 {
 	static struct program p;
+	static char why[256];
 	char want[64];
 	const char *line;
 
@@ -341,13 +336,12 @@ bool have_backend(const char *name)
 	line = strstr(program_out(&p), want);
 	close(p.fd[0]);
 	close(p.fd[1]);
-	if (line && strstr(line, " works") && strstr(line, " works") < strchr(line + 1, '\n'))
-		return true;
-	if (line)
-		printf("skip:%.*s\n", (int)strcspn(line + 1, "\n"), line + 1);
-	else
-		printf("skip: %s is not built\n", name);
-	return false;
+	if (!line) {
+		snprintf(why, sizeof(why), "%s is not built", name);
+		return why;
+	}
+	snprintf(why, sizeof(why), "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
+	return strstr(why, " works") ? NULL : why;
 }
 
 unsigned int serving_start(struct program *p, const char *backend, const struct spawn *how,

@@ -8,17 +8,20 @@
 #define TESTS_SPAWN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+
+#include "tests/suites.h"
 
 #define PATIENCE_MS	20000	/* for what happens at once unless something is wrong */
 
 /* How to start it; zero: as this process is. */
 struct spawn {
 	const char *const *env;		/* variables to add, NULL at the end */
-	const char *inject;		/* for strace -e inject=; needs have_strace() */
+	const char *inject;		/* for strace -e inject=; see need_strace() */
 	rlim_t nofile, memlock;
-	bool nobody;			/* as that user; needs have_root() */
+	bool nobody;			/* as that user; see need_root() */
 	bool no_stdio;			/* descriptors 0 to 2 closed */
 	int stderr_fd;			/* instead of being caught */
 };
@@ -68,11 +71,28 @@ int64_t test_now_ms(void);
 void test_pause_ms(int ms);
 int nr_lines(const char *text);
 
+/* What a test needs of this machine and configuration; without it, it is skipped. */
+#define need_strace()							\
+	do {								\
+		if (!have_strace())					\
+			test_skip("strace is missing, or may not trace here"); \
+	} while (0)
+#define need_root()							\
+	do {								\
+		if (!have_root())					\
+			test_skip("only root can become nobody");	\
+	} while (0)
+#define need_backend(name)						\
+	do {								\
+		const char *lack = lacks_backend(name);			\
+									\
+		if (lack)						\
+			test_skip("%s", lack);				\
+	} while (0)
+
 bool have_strace(void);
 bool have_root(void);
-
-/* Is the backend built, and does it work here? If not, says why. */
-bool have_backend(const char *name);
+const char *lacks_backend(const char *name); /* the reason, or NULL */
 
 /* The backends that serve, for loop tests. */
 #define NR_SERVING	2

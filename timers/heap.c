@@ -94,7 +94,7 @@ static void heap_arm(struct timer_queue *tq, struct mn_timer *timer)
 	if (tq->nr_armed == heap->nr_max)
 		heap_use(heap, mem_grow(heap->map, heap->size, 2 * heap->size), 2 * heap->size);
 	heap_up(heap, tq->nr_armed++, entry);
-	timer->armed = true;
+	timer->armed = 1;
 }
 
 static void heap_cancel(struct timer_queue *tq, struct mn_timer *timer)
@@ -105,7 +105,7 @@ static void heap_cancel(struct timer_queue *tq, struct mn_timer *timer)
 
 	BUG_ON(!timer->armed);
 	BUG_ON(i >= tq->nr_armed || heap->entry[i].timer != timer);
-	timer->armed = false;
+	timer->armed = 0;
 	last = heap->entry[--tq->nr_armed];
 	if (last.timer == timer)
 		return;

@@ -5,7 +5,7 @@
  *
  * A queue holds the armed timers of one shard. It knows no clock: it is told
  * the time. It runs nothing: what has expired is handed back as a list.
- * Drivers touch only the union, @slot and @armed of a timer.
+ * Drivers touch only the union and @armed of a timer.
  */
 #ifndef TIMERS_TIMER_QUEUE_H
 #define TIMERS_TIMER_QUEUE_H

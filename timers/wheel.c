@@ -123,7 +123,7 @@ static inline void wheel_link(struct wheel *w, struct mn_timer *timer, unsigned 
 {
 	struct slot *slot = &w->slot[index];
 
-	timer->slot = (uint16_t)index;
+	timer->armed = index + 1;
 	timer->next = NULL;
 	timer->pprev = slot->last;
 	*slot->last = timer;
@@ -144,7 +144,6 @@ static void wheel_arm(struct timer_queue *tq, struct mn_timer *timer)
 	else	/* it need not wait for the end of this tick */
 		tick = max(ns_tick(due_ns), w->tick);
 	wheel_link(w, timer, wheel_slot(w, tick));
-	timer->armed = true;
 	if (tick < w->idle_until)
 		w->idle_until = tick;
 }
@@ -153,7 +152,7 @@ static void wheel_arm(struct timer_queue *tq, struct mn_timer *timer)
 static void wheel_cancel(struct timer_queue *tq, struct mn_timer *timer)
 {
 	struct wheel *w = to_wheel(tq);
-	unsigned int index = timer->slot;
+	unsigned int index = timer->armed - 1;
 	struct slot *slot = &w->slot[index];
 
 	BUG_ON(!timer->armed);
@@ -166,7 +165,7 @@ static void wheel_cancel(struct timer_queue *tq, struct mn_timer *timer)
 		if (timer->pprev == &slot->first)
 			slot_clear(w, index);
 	}
-	timer->armed = false;
+	timer->armed = 0;
 }
 
 /* The timers before @rest were taken out. */
@@ -192,7 +191,7 @@ static unsigned int slot_expire(struct wheel *w, unsigned int index, struct mn_t
 
 	**tail = timer;
 	for (n = 0; timer && n < n_max; n++) {
-		timer->armed = false;
+		timer->armed = 0;
 		*tail = &timer->next;
 		timer = timer->next;
 	}

@@ -20,7 +20,7 @@ enum mn_opcode {
 	MN_OP_POLL,		/* fd, poll.events: wait for readiness; result: revents */
 	MN_OP_RECV,		/* fd, buf.base, buf.len: result: bytes, 0 at the end */
 	MN_OP_SEND,		/* fd, buf.base, buf.len: all of it; result: bytes */
-	MN_OP_SENDMSG,		/* fd, msg.hdr: all of it; result: bytes */
+	MN_OP_SENDMSG,		/* fd, msg.hdr: all of it; result: bytes. May change its iovecs */
 	MN_OP_RECV_STREAM,	/* fd: pooled buffers until the end; multishot, see backend.h */
 	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
 	MN_OP_CONNECT,		/* fd, addr.sa, addr.len */

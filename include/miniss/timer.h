@@ -20,9 +20,7 @@ struct mn_timer {
 		size_t index;
 	};
 	uint32_t slack_ns;
-	uint16_t slot;		/* the timer queue's: where it is linked */
-	bool armed;
-	bool pad;
+	uint32_t armed;		/* 0: no; else the timer queue's, may say where */
 };
 
 /**
@@ -56,6 +54,9 @@ MN_API void mn_timer_arm(struct mn_timer *timer, int64_t deadline_ns, uint32_t s
  * @first_ns: absolute time of the first expiry
  * @period_ns: > 0; expiries are at @first_ns + k * @period_ns: no drift, and
  *	those that were missed are skipped, not made up for
+ *
+ * It is armed again before its task runs: cancel it before freeing it, in its
+ * own task, too.
  */
 MN_API void mn_timer_arm_periodic(struct mn_timer *timer, int64_t first_ns, int64_t period_ns,
 				  uint32_t slack_ns);
