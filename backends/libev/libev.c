@@ -33,6 +33,7 @@
 #include "lib/time/clock.h"
 
 #define ACCEPT_BATCH 64 /* connections of a listener at a turn */
+#define RECV_BATCH 16 /* full chunks of a stream at a turn */
 #define SLAB_WATCHES 64
 #define LOOP_FLAGS (EVFLAG_NOENV | EVFLAG_NOSIGMASK | EVFLAG_NOINOTIFY)
 #define FAR_FUTURE_S 1e12
@@ -174,17 +175,22 @@ static void starved_resume(struct libev *ev)
 	}
 }
 
-/* One chunk at a turn: if there is more, it is ready again at the next. */
-static void stream_ready(struct libev *ev, struct watch *w, int revents)
+/*
+ * Receive into one chunk. Returns whether there is probably more: it came back
+ * full, and the stream still wants it. Who sends little at a time is asked
+ * once a turn; whether there is more the next turn tells, for nothing.
+ */
+static bool stream_receive(struct libev *ev, struct watch *w, int revents)
 {
 	struct pool *pool = &ev->be.shard->pool;
 	struct mn_chunk *chunk = pool_get(pool);
+	uint32_t life = w->life;
 	struct mn_op *op = w->op;
 	int64_t n;
 
 	if (!chunk) {
 		stream_starve(ev, w);
-		return;
+		return false;
 	}
 	count_syscalls(ev, 1);
 	n = libev_transferred(recv(op->fd, chunk->data, pool->chunk_size, MSG_DONTWAIT));
@@ -193,31 +199,18 @@ static void stream_ready(struct libev *ev, struct watch *w, int revents)
 		op->chunk = chunk;
 		ev->nr_done++;
 		op_deliver(op, n);
-		return;
+		return n == pool->chunk_size && w->op == op && w->life == life;
 	}
 	pool_put(chunk);
-	if (n == NOT_YET && !(revents & EV_ERROR))
-		return;
-	watch_finish(ev, w, n == NOT_YET ? -EBADF : n);
+	if (n != NOT_YET || revents & EV_ERROR)
+		watch_finish(ev, w, n == NOT_YET ? -EBADF : n);
+	return false;
 }
 
-/* What accept() reports of a connection that was lost, not of the listener. */
-static bool accept_skips(int err)
+static void stream_ready(struct libev *ev, struct watch *w, int revents)
 {
-	switch (err) {
-	case EINTR:
-	case ECONNABORTED:
-	case EPROTO:
-	case ENOPROTOOPT:
-	case ENETDOWN:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case EHOSTUNREACH:
-	case EOPNOTSUPP:
-		return true;
-	default:
-		return false;
-	}
+	for (int n = 0; n < RECV_BATCH && stream_receive(ev, w, revents); n++)
+		;
 }
 
 static void accept_ready(struct libev *ev, struct watch *w, int revents)
@@ -236,7 +229,7 @@ static void accept_ready(struct libev *ev, struct watch *w, int revents)
 			if (revents & EV_ERROR)
 				watch_finish(ev, w, -EBADF);
 			return;
-		} else if (!accept_skips(-fd)) {
+		} else if (!libev_accept_skips(-fd)) {
 			watch_finish(ev, w, fd);
 			return;
 		}
