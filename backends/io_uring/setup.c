@@ -30,8 +30,7 @@ MN_PARAM(uint, workers, 4, 1, 64, "kernel worker threads per shard, for what can
 #define SQ_MIN		64
 #define CQ_MIN		512
 #define BUFFERS_MIN	64
-#define RETRY_NS	(2 * MN_MSEC)
-#define RETRIES		3
+#define RETRIES		6	/* after 1, 2, 4 ... ms: 63 ms in all */
 
 #define FLAGS_ANY	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
 #define FLAGS_5_19	(FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | \
@@ -150,10 +149,10 @@ static int rings_open(struct backend *const *be, unsigned int n, const struct ur
 static int rings_open_patiently(struct backend *const *be, unsigned int n,
 				const struct uring_plan *plan)
 {
-	const struct timespec pause = { .tv_nsec = RETRY_NS };
+	struct timespec pause = { .tv_nsec = MN_MSEC };
 	int err;
 
-	for (int i = 0;; i++) {
+	for (int i = 0;; i++, pause.tv_nsec *= 2) {
 		err = rings_open(be, n, plan);
 		if (err != -ENOMEM || i == RETRIES)
 			return err;
