@@ -5,14 +5,14 @@
  * and nothing deferred there is none.
  *
  * The kernel runs at most 20 deferred items a call, or as many as one waits
- * for; the TASKRUN flag says that there are more.
+ * for; the TASKRUN flag says that there are more. They are for the next turn,
+ * whose call also submits the answers to these.
  */
 #include <errno.h>
 
 #include "backends/io_uring/uring.h"
 #include "lib/time/clock.h"
 
-#define ENTERS_MAX	16	/* calls of a turn, while deferred work remains */
 #define SQ_KFLAGS	(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)
 
 static unsigned int kflags(struct uring *u)
@@ -36,6 +36,8 @@ static void enter(struct uring *u, unsigned int min_complete, const struct __ker
 	unsigned int flags = IORING_ENTER_GETEVENTS | u->enter_flags;
 	unsigned int pending = uring_pending(u);
 
+	if (kflags(u) & IORING_SQ_CQ_OVERFLOW)
+		stats_add(u->be.shard, STAT_CQ_OVERFLOWS, 1);
 	if (min_complete)
 		flags |= IORING_ENTER_EXT_ARG;
 	/* Release: the entries are written before the tail that covers them. */
@@ -69,7 +71,7 @@ static void enter_wait(struct uring *u, int64_t deadline_ns)
 unsigned int uring_turn(struct backend *be, int64_t deadline_ns)
 {
 	struct uring *u = to_uring(be);
-	unsigned int n, enters;
+	unsigned int n;
 
 	if (u->unqueued.head || u->uncanceled.head)
 		uring_submit_unqueued(u);
@@ -88,12 +90,6 @@ unsigned int uring_turn(struct backend *be, int64_t deadline_ns)
 		return 0;
 
 	n = uring_reap(u);
-	for (enters = 0; kflags(u) & SQ_KFLAGS && enters < ENTERS_MAX; enters++) {
-		if (kflags(u) & IORING_SQ_CQ_OVERFLOW)
-			stats_add(be->shard, STAT_CQ_OVERFLOWS, 1);
-		enter(u, 0, NULL);
-		n += uring_reap(u);
-	}
 	uring_refill(u);
 	return n;
 }
