@@ -116,6 +116,7 @@ int backend_start(struct backend *be);
 void backend_close(struct backend *be);
 
 /* Every call the reactor makes, spelled once; OPS says where the table is. */
+/* clang-format off */
 #define BACKEND_CALLS(OPS)						\
 	void backend_submit(struct backend *be, struct mn_op *op)	\
 	{ (OPS)->submit(be, op); }					\
@@ -131,6 +132,7 @@ void backend_close(struct backend *be);
 	{ return (OPS)->start(be); }					\
 	void backend_close(struct backend *be)				\
 	{ (OPS)->close(be); }
+/* clang-format on */
 
 #ifdef SOLE_DRIVER	/* set by the Makefile when there is only one */
 #define backend_driver(ops)						\

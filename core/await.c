@@ -7,6 +7,8 @@
 #include <miniss/op.h>
 #include <miniss/timer.h>
 
+#include "backends/backend.h"
+#include "core/alarm.h"
 #include "core/future.h"
 #include "core/op.h"
 #include "core/shard.h"
@@ -133,14 +135,6 @@ int mn_await_any(struct mn_future *const *futures, size_t n)
 	return any_ready(futures, n);
 }
 
-/* A timer that belongs to one wait of a fiber. */
-struct alarm {
-	struct mn_timer timer;
-	void (*expire)(struct alarm *alarm);
-	void *obj;
-	bool expired;
-};
-
 static void alarm_fire(struct mn_task *task)
 {
 	struct alarm *alarm = container_of(mn_timer_of(task), struct alarm, timer);
@@ -149,17 +143,17 @@ static void alarm_fire(struct mn_task *task)
 	alarm->expire(alarm);
 }
 
-static void alarm_set(struct alarm *alarm, int64_t timeout_ns,
-		      void (*expire)(struct alarm *), void *obj)
+void alarm_set(struct alarm *alarm, int64_t timeout_ns, void (*expire)(struct alarm *),
+		      void *obj)
 {
-	int64_t now_ns = mn_self->now_ns;
+	int64_t now_ns = backend_now(mn_self->be);
 
 	alarm->expire = expire;
 	alarm->obj = obj;
 	alarm->expired = false;
 	mn_timer_init(&alarm->timer, alarm_fire);
-	mn_timer_arm(&alarm->timer,
-		     timeout_ns > MN_NEVER - now_ns ? MN_NEVER : now_ns + timeout_ns, 0);
+	mn_timer_arm(&alarm->timer, timeout_ns > MN_NEVER - now_ns ? MN_NEVER : now_ns + timeout_ns,
+		     0);
 }
 
 static void alarm_ends_await(struct alarm *alarm)
@@ -178,7 +172,7 @@ int64_t mn_await_timeout(struct mn_future *future, int64_t timeout_ns)
 		return fiber_running()->canceled ? -ECANCELED : -ETIMEDOUT;
 	alarm_set(&alarm, timeout_ns, alarm_ends_await, future);
 	err = await_ready(future);
-	mn_timer_cancel(&alarm.timer);
+	alarm_cancel(&alarm);
 	if (!err)
 		return mn_future_take(future);
 	return alarm.expired ? -ETIMEDOUT : err;
@@ -216,7 +210,7 @@ int64_t mn_op_await(struct mn_op *op, int64_t timeout_ns)
 		fiber_park(op_await_cancel, op);
 	}
 	if (alarm.timer.task.fn)
-		mn_timer_cancel(&alarm.timer);
+		alarm_cancel(&alarm);
 	res = mn_future_take(&op->done);
 	return res == -ECANCELED && alarm.expired && !fiber->canceled ? -ETIMEDOUT : res;
 }
@@ -246,6 +240,6 @@ int mn_sleep(int64_t ns)
 	}
 	alarm_set(&alarm, ns, alarm_wakes_fiber, fiber);
 	fiber_park(sleep_cancel, &alarm);
-	mn_timer_cancel(&alarm.timer);
+	alarm_cancel(&alarm);
 	return alarm.expired ? 0 : -ECANCELED;
 }

@@ -16,7 +16,7 @@
 #include "core/boot.h"
 #include "core/future.h"
 #include "core/reactor.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 
 #define QUIESCE_NS	(5 * MN_SEC)	/* for fibers that were cancelled to end */
 

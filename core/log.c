@@ -70,30 +70,6 @@ static size_t line_format(char line[static LOG_LINE_MAX], const struct shard *sh
 	return len + 1;
 }
 
-static void write_all(const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(STDERR_FILENO, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		data += n;
-		len -= (size_t)n;
-	}
-}
-
-void log_now(const char *format, ...)
-{
-	char line[LOG_LINE_MAX];
-	va_list args;
-
-	va_start(args, format);
-	write_all(line, line_format(line, mn_self, MN_LOG_ERR, format, args));
-	va_end(args);
-}
-
 /* Alone, see above. Returns what is done with: written, or unwritable for good. */
 static size_t write_some(const char *data, size_t len)
 {
@@ -110,6 +86,31 @@ static size_t write_some(const char *data, size_t len)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : len;
 	return (size_t)n;
+}
+
+/* Of whoever is no shard, and last words: wait, but not for ever, for who reads. */
+static void write_patiently(const char *data, size_t len)
+{
+	for (int tries = 0; len && tries < LAST_TRIES;) {
+		size_t n = write_some(data, len);
+
+		data += n;
+		len -= n;
+		if (n)
+			continue;
+		poll(NULL, 0, LAST_TRY_MS);
+		tries++;
+	}
+}
+
+void log_now(const char *format, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	write_patiently(line, line_format(line, mn_self, MN_LOG_ERR, format, args));
+	va_end(args);
 }
 
 static bool ring_flush(struct log_ring *ring)
@@ -211,7 +212,7 @@ void mn_log(enum mn_log_level level, const char *format, ...)
 	if (shard)
 		shard_put(shard, line, len);
 	else
-		write_all(line, len);
+		write_patiently(line, len);
 	errno = saved_errno;
 }
 

@@ -28,7 +28,7 @@ bool log_flush(struct shard *shard);
 /** log_flush_last - the same, but wait a moment for a slow reader: before the end */
 void log_flush_last(struct shard *shard);
 
-/** log_now - write an error line at once, blocking: last words */
+/** log_now - write an error line at once, waiting a little: last words */
 void log_now(const char *format, ...) __printf(1, 2);
 
 /** log_program - the name that lines begin with: the last part of argv[0] */

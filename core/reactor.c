@@ -153,7 +153,7 @@ static bool reactor_turn(struct shard *s, bool may_wait)
 		log_turn(s);
 	if (n || !runq_empty(&s->runq))
 		return true;
-	if (may_wait)
+	if (may_wait && !s->stopping)
 		reactor_idle(s);
 	return false;
 }

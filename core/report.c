@@ -9,7 +9,7 @@
 #include "core/report.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 #include "smp/topology.h"
 
 void report_version(void)
@@ -49,7 +49,8 @@ void report_doctor(const struct mn_world *world, const struct topology *topology
 	print_out("  %-12s %s\n", "spin",
 		  world->shared_cpus ? "off: shards share CPUs" :
 		  world->spin_ns < 0 ? "up to the measured cost of a sleep" :
-		  world->spin_ns	  ? "for a fixed time" : "off");
+		  world->spin_ns     ? "for a fixed time" :
+				       "off");
 }
 
 /* Each shard copies its own; the table is the caller's, one row a shard. */

@@ -15,7 +15,9 @@
 	extern type const *const __start_##list[] __attribute__((weak, visibility("hidden"))); \
 	extern type const *const __stop_##list[] __attribute__((weak, visibility("hidden")))
 
+/* clang-format off */
 #define section_for_each(p, list)					\
 	for ((p) = __start_##list; (p) < __stop_##list; (p)++)
+/* clang-format on */
 
 #endif

@@ -23,6 +23,7 @@
 #define SHARDS_MAX	1024
 
 struct backend;
+struct calls;
 struct log_ring;
 struct mesh;
 struct mn_world;
@@ -40,6 +41,7 @@ struct shard {
 	struct backend *be;
 	struct timer_queue *tq;
 	struct mesh *mesh;		/* to and from the other shards */
+	struct calls *calls;
 	int64_t now_ns;			/* read once a turn */
 	uint64_t slice_end;		/* cycles: when this batch should yield */
 	uint64_t slice_cycles;
@@ -98,8 +100,8 @@ struct mn_world {
  * The shard that this thread runs; NULL on other threads. Set at each step
  * and cached across none.
  */
-extern _Thread_local struct shard *mn_self __attribute__((tls_model("initial-exec"),
-							  visibility("hidden")));
+extern _Thread_local struct shard *mn_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 void batches_free(struct shard *shard);	/* lib/net/out.c */
 

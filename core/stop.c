@@ -13,7 +13,7 @@
 
 #include "core/boot.h"
 #include "core/op.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 
 struct stop_waiter {
 	struct list entry;
@@ -72,11 +72,16 @@ static int stop_here(void *arg)
 	return 0;
 }
 
+static int stop_there(void *arg)
+{
+	return shard_call(0, stop_here, arg);
+}
+
 void mn_stop(void)
 {
-	/* A full queue means that others are on their way; this one matters. */
-	while (shard_post(0, stop_here, mn_self->world) == -EAGAIN)
-		mesh_flush(mn_self);
+	/* Without a credit a fiber waits for one; spawning fails only without memory. */
+	if (shard_post(0, stop_here, mn_self->world))
+		mn_spawn(stop_there, mn_self->world, NULL);
 }
 
 static void stop_wait_cancel(void *obj)

@@ -47,6 +47,19 @@ static inline struct mn_task *runq_pop(struct runq *runq)
 	return task;
 }
 
+/* runq_last_first - who was just pushed behind @last goes first */
+static inline void runq_last_first(struct runq *runq, struct mn_task **last)
+{
+	struct mn_task *task = *last;
+
+	if (last == &runq->head)
+		return;
+	*last = NULL;
+	runq->tail = last;
+	task->next = runq->head;
+	runq->head = task;
+}
+
 /* runq_remove - take a task out, wherever it is: O(length), for the rare cancel */
 bool runq_remove(struct runq *runq, struct mn_task *task);
 

@@ -7,7 +7,7 @@
 #include "backends/backend.h"
 #include "core/log.h"
 #include "lib/mem/mem.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 #include "timers/timer_queue.h"
 
 static int timers_open(struct shard *s)
@@ -99,6 +99,7 @@ static int backends_open(struct mn_world *world)
 
 static void shards_close(struct mn_world *world)
 {
+	calls_close(world);
 	mesh_close(world);
 	for (unsigned int i = 0; i < world->nr_shards; i++)
 		if (world->shards[i])
@@ -120,6 +121,8 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 		err = shard_open(world, i, cpus ? cpus[i] : -1);
 	if (!err)
 		err = mesh_open(world);
+	if (!err)
+		err = calls_open(world);
 	if (!err)
 		err = backends_open(world);
 	if (err) {

@@ -47,10 +47,15 @@ def sync(kconf):
     os.makedirs("include/generated", exist_ok=True)
     kconf.load_config()
     kconf.write_config(save_old=False)
-    if kconf.syms["NO_BACKEND"].tri_value:
-        sys.exit(NO_BACKEND)
+    check()
     kconf.write_autoconf("include/generated/autoconf.h")
     shutil.copyfile(os.environ["KCONFIG_CONFIG"], AUTOCONF)
+
+
+def check():
+    with open(os.environ["KCONFIG_CONFIG"]) as config:
+        if "CONFIG_NO_BACKEND=y\n" in config:
+            sys.exit(NO_BACKEND)
 
 
 def load(kconf):
@@ -61,13 +66,16 @@ def load(kconf):
 def main():
     goal = sys.argv[1]
     if goal in ("randconfig", "sync", "load"):
-        return globals()[goal](kconfiglib.Kconfig("Kconfig", suppress_traceback=True))
+        globals()[goal](kconfiglib.Kconfig("Kconfig", suppress_traceback=True))
+        return check()
     if goal == "menuconfig" and not (sys.stdin.isatty() and sys.stdout.isatty()):
         sys.exit("menuconfig needs a terminal. Without one: make NAME_defconfig (make help lists\n"
                  "them), or edit .config in the build directory and make olddefconfig.")
     module = importlib.import_module({"defconfig": "alldefconfig"}.get(goal, goal))
     del sys.argv[1]
-    return (getattr(module, "main", None) or module._main)()
+    (getattr(module, "main", None) or module._main)()
+    if goal not in ("savedefconfig", "listnewconfig"):
+        check()
 
 
 main()

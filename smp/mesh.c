@@ -5,87 +5,157 @@
 
 #include "backends/backend.h"
 #include "lib/mem/mem.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 
-#define DRAIN_MAX	64	/* messages handled in a turn */
+#define URGENT_MAX	16	/* messages handled in a turn: then the others have theirs */
+#define BULK_MAX	64
 
-MN_PARAM(uint, queue_depth, 192, MESH_STAGED, 65536, "messages of one shard that another holds at most");
+/*
+ * A credit stands for four messages: a request and its cancel, the reply to a
+ * request of the other side, and a cancel that crossed the reply of the call
+ * that had the credit before.
+ */
+#define MSGS_PER_CREDIT	4
+#define CREDITS_MAX	255
+
+MN_PARAM(uint, queue_depth, 252, MSGS_PER_CREDIT, MSGS_PER_CREDIT * CREDITS_MAX,
+	 "messages of one shard that another holds at most; a fourth is calls under way");
+
+static unsigned int lane_credits(unsigned int lane)
+{
+	return lane == LANE_URGENT ? URGENT_CREDITS : param_queue_depth / MSGS_PER_CREDIT;
+}
+
+static unsigned int lane_depth(unsigned int lane)
+{
+	return lane_credits(lane) * MSGS_PER_CREDIT;
+}
+
+static size_t staged_bytes(unsigned int lane)
+{
+	return lane_depth(lane) * sizeof(struct mn_msg);
+}
+
+/* All staging areas of a shard, mapped: what is not used is not touched. */
+static size_t staging_bytes(const struct mn_world *world)
+{
+	return world->nr_shards * (staged_bytes(LANE_BULK) + staged_bytes(LANE_URGENT));
+}
+
+static int inbox_open(struct mn_world *world, struct mesh *mesh, unsigned int lane)
+{
+	const struct queue_ops *ops = container_of(world->queue.driver, struct queue_ops, drv);
+	struct queue *inbox = mem_alloc(ops->state_size);
+	int err;
+
+	if (!inbox)
+		return -ENOMEM;
+	inbox->ops = ops;
+	err = queue_open(inbox, world->nr_shards, lane_depth(lane));
+	if (err)
+		mem_free(inbox);
+	else
+		mesh->inbox[lane] = inbox;
+	return err;
+}
+
+static int staging_open(struct mn_world *world, struct mesh *mesh)
+{
+	unsigned int n = world->nr_shards;
+	uint8_t *staging;
+
+	mesh->out = mem_alloc(n * LANES * sizeof(*mesh->out));
+	staging = mem_map(staging_bytes(world));
+	if (!mesh->out || !staging) {
+		if (staging)
+			mem_unmap(staging, staging_bytes(world));
+		return -ENOMEM;
+	}
+	for (unsigned int i = 0; i < n * LANES; i++) {
+		mesh->out[i].staged = (struct mn_msg *)staging;
+		staging += staged_bytes(i % LANES);
+	}
+	return 0;
+}
+
+static int shard_mesh_open(struct mn_world *world, struct shard *shard)
+{
+	struct mesh *mesh = mem_alloc(sizeof(*mesh));
+	int err;
+
+	if (!mesh)
+		return -ENOMEM;
+	shard->mesh = mesh;
+	for (unsigned int lane = 0; lane < LANES; lane++)
+		mesh->credits[lane] = lane_credits(lane);
+	err = staging_open(world, mesh);
+	for (unsigned int lane = 0; !err && lane < LANES; lane++)
+		err = inbox_open(world, mesh, lane);
+	return err;
+}
 
 int mesh_open(struct mn_world *world)
 {
-	const struct queue_ops *ops = container_of(world->queue.driver, struct queue_ops, drv);
-	size_t size = sizeof(struct mesh) + world->nr_shards * sizeof(struct mesh_peer);
+	int err = 0;
 
-	for (unsigned int i = 0; i < world->nr_shards; i++) {
-		struct mesh *mesh = mem_alloc(size);
-		int err = -ENOMEM;
-
-		if (mesh)
-			mesh->inbox = mem_alloc(ops->state_size);
-		if (mesh && mesh->inbox) {
-			mesh->inbox->ops = ops;
-			err = queue_open(mesh->inbox, world->nr_shards, param_queue_depth);
-		}
-		if (err) {
-			if (mesh)
-				mem_free(mesh->inbox);
-			mem_free(mesh);
-			mesh_close(world);
-			return err;
-		}
-		world->shards[i]->mesh = mesh;
-	}
-	return 0;
+	for (unsigned int i = 0; !err && i < world->nr_shards; i++)
+		err = shard_mesh_open(world, world->shards[i]);
+	return err;	/* mesh_close() takes down what there is */
 }
 
 void mesh_close(struct mn_world *world)
 {
 	for (unsigned int i = 0; i < world->nr_shards; i++) {
-		struct mesh *mesh = world->shards[i]->mesh;
+		struct mesh *mesh = world->shards[i] ? world->shards[i]->mesh : NULL;
 
 		if (!mesh)
 			continue;
-		queue_close(mesh->inbox);
-		mem_free(mesh->inbox);
+		for (unsigned int lane = 0; lane < LANES; lane++) {
+			if (mesh->inbox[lane])
+				queue_close(mesh->inbox[lane]);
+			mem_free(mesh->inbox[lane]);
+		}
+		if (mesh->out && mesh->out[0].staged)
+			mem_unmap(mesh->out[0].staged, staging_bytes(world));
+		mem_free(mesh->out);
 		mem_free(mesh);
 		world->shards[i]->mesh = NULL;
 	}
 }
 
-int mesh_send(struct shard *self, unsigned int to, const struct mn_msg *msg)
+void mesh_send(struct shard *self, unsigned int to, unsigned int lane, const struct mn_msg *msg)
 {
 	struct mesh *mesh = self->mesh;
-	struct mesh_peer *peer = &mesh->peer[to];
+	struct mesh_out *out = &mesh->out[to * LANES + lane];
+	uint64_t bit = UINT64_C(1) << (to % 64);
 
-	BUG_ON(to >= self->world->nr_shards);
-	if (peer->n == MESH_STAGED)
-		return -EAGAIN;
-	if (!peer->n) {
-		mesh->dirty[to / 64] |= UINT64_C(1) << (to % 64);
+	BUG_ON(to >= self->world->nr_shards || out->n >= MSGS_PER_CREDIT * mesh->credits[lane]);
+	if (!(mesh->dirty[to / 64] & bit)) {
+		mesh->dirty[to / 64] |= bit;
 		mesh->nr_dirty++;
 	}
-	peer->staged[peer->n] = *msg;
-	peer->staged[peer->n++].from = (uint16_t)self->id;
+	out->staged[out->n] = *msg;
+	out->staged[out->n++].from = (uint16_t)self->id;
 	stats_add(self, STAT_MESSAGES, 1);
-	return 0;
 }
 
-/* Push what fits; what does not stays staged, in order. True if any went. */
-static bool peer_flush(struct shard *self, unsigned int to)
+/* All of it fits: each message is one of those that its credit stands for. */
+static void peer_flush(struct shard *self, unsigned int to)
 {
 	struct mesh *mesh = self->mesh;
-	struct mesh_peer *peer = &mesh->peer[to];
-	struct queue *inbox = self->world->shards[to]->mesh->inbox;
-	unsigned int n = queue_push_n(inbox, self->id, peer->staged, peer->n);
 
-	peer->n -= n;
-	for (unsigned int i = 0; i < peer->n; i++)
-		peer->staged[i] = peer->staged[i + n];
-	if (!peer->n) {
-		mesh->dirty[to / 64] &= ~(UINT64_C(1) << (to % 64));
-		mesh->nr_dirty--;
+	for (unsigned int lane = LANES; lane-- > 0;) {
+		struct mesh_out *out = &mesh->out[to * LANES + lane];
+		struct queue *inbox = self->world->shards[to]->mesh->inbox[lane];
+		unsigned int n;
+
+		if (!out->n)
+			continue;
+		n = queue_push_n(inbox, self->id, out->staged, out->n);
+		if (n != out->n)
+			bug("a queue between shards was full", HERE);
+		out->n = 0;
 	}
-	return n > 0;
 }
 
 static void wake(struct shard *self, struct shard *target)
@@ -102,24 +172,30 @@ static void wake(struct shard *self, struct shard *target)
 
 void mesh_flush_slow(struct shard *self)
 {
-	uint64_t sent[SHARDS_MAX / 64] = { 0 };
+	struct mesh *mesh = self->mesh;
 	unsigned int words = (self->world->nr_shards + 63) / 64;
 
+	if (mesh->settling)
+		calls_settle(self);
 	for (unsigned int w = 0; w < words; w++)
-		for (uint64_t bits = self->mesh->dirty[w]; bits; bits &= bits - 1) {
-			unsigned int bit = (unsigned int)__builtin_ctzll(bits);
-
-			if (peer_flush(self, w * 64 + bit))
-				sent[w] |= UINT64_C(1) << bit;
-		}
+		for (uint64_t bits = mesh->dirty[w]; bits; bits &= bits - 1)
+			peer_flush(self, w * 64 + (unsigned int)__builtin_ctzll(bits));
 	/*
 	 * Store-load: the messages are visible before we look who sleeps.
 	 * Pairs with the fence in mesh_sleep().
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	for (unsigned int w = 0; w < words; w++)
-		for (uint64_t bits = sent[w]; bits; bits &= bits - 1)
-			wake(self, self->world->shards[w * 64 + (unsigned int)__builtin_ctzll(bits)]);
+	for (unsigned int w = 0; w < words; w++) {
+		uint64_t bits = mesh->dirty[w];
+
+		mesh->dirty[w] = 0;
+		for (; bits; bits &= bits - 1) {
+			unsigned int to = w * 64 + (unsigned int)__builtin_ctzll(bits);
+
+			wake(self, self->world->shards[to]);
+		}
+	}
+	mesh->nr_dirty = 0;
 }
 
 bool mesh_sleep(struct shard *self)
@@ -132,7 +208,7 @@ bool mesh_sleep(struct shard *self)
 	 * Pairs with the fence in mesh_flush_slow().
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	return queue_empty(self->mesh->inbox);
+	return mesh_quiet(self);
 }
 
 void mesh_awake(struct shard *self)
@@ -140,91 +216,19 @@ void mesh_awake(struct shard *self)
 	atomic_store_explicit(&self->asleep, 0, memory_order_relaxed);
 }
 
-/* A fiber that runs a call from another shard has this on its stack. */
-static int call_fiber(void *arg)
+static unsigned int lane_drain(struct shard *self, unsigned int lane, unsigned int n_max)
 {
-	struct mn_msg *call = arg;
-	struct mn_msg reply = { .kind = MSG_REPLY, .reply = call->reply };
+	struct mn_msg msg[BULK_MAX];
+	unsigned int n = queue_pop_n(self->mesh->inbox[lane], msg, n_max);
 
-	reply.res = call->fn(call->arg);
-	while (mesh_send(mn_self, call->from, &reply) == -EAGAIN)
-		mn_yield();
-	return 0;
-}
-
-static void call_begin(struct shard *self, struct mn_msg *call)
-{
-	struct mn_msg reply = { .kind = MSG_REPLY, .reply = call->reply };
-
-	reply.res = fiber_spawn(self, call_fiber, call, sizeof(*call), NULL);
-	if (reply.res)
-		mesh_send(self, call->from, &reply);
-}
-
-unsigned int mesh_drain(struct shard *self)
-{
-	struct mn_msg msg[DRAIN_MAX];
-	unsigned int n;
-
-	if (queue_empty(self->mesh->inbox))
-		return 0;
-	n = queue_pop_n(self->mesh->inbox, msg, DRAIN_MAX);
-	for (unsigned int i = 0; i < n; i++) {
-		switch (msg[i].kind) {
-		case MSG_POST:
-			msg[i].fn(msg[i].arg);
-			break;
-		case MSG_CALL:
-			call_begin(self, &msg[i]);
-			break;
-		case MSG_REPLY:
-			mn_future_resolve(msg[i].reply, msg[i].res);
-			break;
-		}
-	}
+	for (unsigned int i = 0; i < n; i++)
+		call_receive(self, lane, &msg[i]);
 	return n;
 }
 
-static void call_start(unsigned int to, mn_fiber_fn fn, void *arg, struct mn_future *done)
+unsigned int mesh_drain_slow(struct shard *self)
 {
-	struct mn_msg call = { .kind = MSG_CALL, .fn = fn, .arg = arg, .reply = done };
+	unsigned int n = lane_drain(self, LANE_URGENT, URGENT_MAX);
 
-	mn_future_init(done);
-	while (mesh_send(mn_self, to, &call) == -EAGAIN)
-		mn_yield();
-}
-
-int shard_call(unsigned int to, mn_fiber_fn fn, void *arg)
-{
-	struct mn_future done;
-
-	call_start(to, fn, arg, &done);
-	return (int)fiber_wait(&done);
-}
-
-int shard_call_all(mn_fiber_fn fn, void *arg)
-{
-	unsigned int n = mn_self->world->nr_shards;
-	struct mn_future *done = mem_alloc(n * sizeof(*done));
-	int first = 0;
-
-	if (!done)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < n; i++)
-		call_start(i, fn, arg, &done[i]);
-	for (unsigned int i = 0; i < n; i++) {
-		int err = (int)fiber_wait(&done[i]);
-
-		if (err && !first)
-			first = err;
-	}
-	mem_free(done);
-	return first;
-}
-
-int shard_post(unsigned int to, int (*fn)(void *arg), void *arg)
-{
-	struct mn_msg post = { .kind = MSG_POST, .fn = fn, .arg = arg };
-
-	return mesh_send(mn_self, to, &post);
+	return n + lane_drain(self, LANE_BULK, BULK_MAX);
 }

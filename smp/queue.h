@@ -15,19 +15,32 @@
 #include "core/driver.h"
 
 enum msg_kind {
-	MSG_POST,	/* run fn(arg) from the reactor; must not suspend */
 	MSG_CALL,	/* run fn(arg) in a fiber, then reply */
-	MSG_REPLY,	/* resolve @reply with @res */
+	MSG_POST,	/* the same, and nobody waits for the result */
+	MSG_RUN,	/* run fn(arg) from the reactor; it must not suspend */
+	MSG_CANCEL,	/* cancel the fiber that runs @credit */
+	MSG_REPLY,	/* @reply has ended with @res; @credit is free again */
+	MSG_SETTLE,	/* as many credits are free again as @res says, listed in @list */
 };
 
+#define MSG_LIST	16
+
 struct mn_msg {
-	int (*fn)(void *arg);
-	void *arg;
+	union {
+		struct {
+			int (*fn)(void *arg);
+			void *arg;
+		};
+		uint8_t list[MSG_LIST];
+	};
 	void *reply;		/* the sender's, handed back untouched */
 	int32_t res;
 	uint16_t from;		/* the shard that sent it */
-	uint16_t kind;		/* enum msg_kind */
+	uint8_t kind;		/* enum msg_kind; the top bit is the queue's */
+	uint8_t credit;		/* which of the pair's, on this lane */
 };
+
+_Static_assert(sizeof(struct mn_msg) == 32, "a message is half a cache line");
 
 struct queue;
 
@@ -67,6 +80,7 @@ bool queue_empty(struct queue *queue);
 int queue_open(struct queue *queue, unsigned int senders, unsigned int depth);
 void queue_close(struct queue *queue);
 
+/* clang-format off */
 #define QUEUE_CALLS(OPS)						\
 	unsigned int queue_push_n(struct queue *queue, unsigned int from, \
 				  const struct mn_msg *msg, unsigned int n) \
@@ -79,6 +93,7 @@ void queue_close(struct queue *queue);
 	{ return (OPS)->open(queue, senders, depth); }			\
 	void queue_close(struct queue *queue)				\
 	{ (OPS)->close(queue); }
+/* clang-format on */
 
 #ifdef SOLE_DRIVER	/* set by the Makefile when there is only one */
 #define queue_driver(ops)						\

@@ -5,7 +5,7 @@
 #include <miniss/timer.h>
 
 #include "backends/mem.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 #include "tests/backend.h"
 
 /* world_run() starts the shards: only make them. */

@@ -264,7 +264,7 @@ START_TEST(mn_load_finds_no_error_in_mn_echo)
 	ck_assert_double_eq(json_number(program_out(&load), "errors"), 0);
 	ck_assert_double_ge(json_number(program_out(&load), "bytes"), 600);
 	program_stop(&p);
-	ck_assert_int_eq(nr_lines(program_err(&p)), 2);	/* listening, stopping */
+	ck_assert_int_eq(program_nr_lines(&p), 2);	/* listening, stopping */
 }
 END_TEST
 

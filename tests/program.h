@@ -7,8 +7,6 @@
 
 TCase *tcase_program_stop(void);
 TCase *tcase_program_load(void);
-TCase *tcase_faults_start(void);
-TCase *tcase_faults_limit(void);
 
 /* program_said - each of these is in @text */
 void program_said(const char *text, const char *const *says);

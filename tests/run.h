@@ -13,6 +13,10 @@ int run_main(const char *backend, unsigned int nr_shards, mn_fiber_fn fn, void *
 
 #define RUN_SKIPPED	12345
 
+/* The same over a queue that is named. */
+int run_queue(const char *backend, const char *queue, unsigned int nr_shards, mn_fiber_fn fn,
+	      void *arg);
+
 /* The same for the loop variable of a test over all backends. */
 int run_backend(int i, unsigned int nr_shards, mn_fiber_fn fn, void *arg);
 

@@ -32,11 +32,16 @@ int64_t test_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-void test_pause_ms(int ms)
+void test_pause_us(int us)
 {
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+	struct timespec ts = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L };
 
 	nanosleep(&ts, NULL);
+}
+
+void test_pause_ms(int ms)
+{
+	test_pause_us(ms * 1000);
 }
 
 /* ---- starting ---- */
@@ -156,6 +161,18 @@ const char *program_out(struct program *p)
 const char *program_err(struct program *p)
 {
 	return program_text(p, 1);
+}
+
+int program_nr_lines(struct program *p)
+{
+	const char *text = program_err(p);
+	int n = nr_lines(text);
+
+	while ((text = strstr(text, ": deepest fiber stack: "))) {
+		text++;
+		n--;
+	}
+	return n;
 }
 
 bool program_alive(struct program *p)
@@ -289,6 +306,13 @@ int program_nr_fds(struct program *p)
 		n += e->d_name[0] != '.';
 	closedir(dir);
 	return n;
+}
+
+/* What is logged goes out when the shard is idle: then it waits for signals, too. */
+int program_idle_fds(struct program *p)
+{
+	ck_assert(program_wait_err(p, "listening on "));
+	return program_nr_fds(p);
 }
 
 bool program_wait_fds(struct program *p, int nr)

@@ -43,6 +43,9 @@ void program_start(struct program *p, const struct spawn *how, const char *const
 const char *program_out(struct program *p);
 const char *program_err(struct program *p);
 
+/* The lines of standard error, but for what debug builds measure at the end. */
+int program_nr_lines(struct program *p);
+
 /* program_wait_err - until standard error has @text; false if it never does */
 bool program_wait_err(struct program *p, const char *text);
 
@@ -63,12 +66,14 @@ void program_stop(struct program *p);
 long program_cpu_us(struct program *p);		/* of all its threads, so far */
 long program_rss_kib(struct program *p);
 int program_nr_fds(struct program *p);
+int program_idle_fds(struct program *p);	/* the same, once it has all it needs to serve */
 
 /* Until it has no more than @nr descriptors open; false if it never does. */
 bool program_wait_fds(struct program *p, int nr);
 
 int64_t test_now_ms(void);
 void test_pause_ms(int ms);
+void test_pause_us(int us);
 int nr_lines(const char *text);
 
 /* What a test needs of this machine and configuration; without it, it is skipped. */

@@ -12,10 +12,13 @@
 
 SUITE(backend_contract);
 SUITE(build);
+SUITE(call);
 SUITE(core);
+SUITE(core_shard);
 SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);
+SUITE(histogram);
 SUITE(log);
 SUITE(param);
 SUITE(program);

@@ -244,18 +244,19 @@ START_TEST(waiting_for_a_far_timer_takes_few_wake_ups)
 }
 END_TEST
 
-/* 100,000 in the second before last, a turn every 100 us that handles 64. */
+/* All in one second, a turn every 100 us that handles 64. Fewer where 100,000 need not be fast. */
 START_TEST(a_crowd_of_timers_is_not_late)
 {
 	const int64_t turn_ns = 100 * MN_USEC;
 	struct timer_queue *tq = queue_open(_i, START_NS);
-	struct mn_timer *timer = calloc(100000, sizeof(*timer)), *t;
+	const int crowd = tq->ops->drv.rating < 200 ? 10000 : 100000;
+	struct mn_timer *timer = calloc((size_t)crowd, sizeof(*timer)), *t;
 	int64_t now_ns;
 	int i, n = 0;
 
-	for (i = 0; i < 100000; i++)
+	for (i = 0; i < crowd; i++)
 		arm(tq, &timer[i], START_NS + 30 * MN_SEC + (int64_t)random_below(MN_SEC));
-	for (now_ns = START_NS + 28 * MN_SEC; n < 100000; now_ns += turn_ns) {
+	for (now_ns = START_NS + 28 * MN_SEC; n < crowd; now_ns += turn_ns) {
 		for (t = tq->ops->advance(tq, now_ns, 64); t; t = t->next, n++) {
 			if (now_ns < t->deadline_ns ||
 			    now_ns > t->deadline_ns + TIMER_TICK_NS + turn_ns)
@@ -321,8 +322,8 @@ static unsigned int model_find(const struct model *m, unsigned int id)
 	while (low < high) {
 		mid = (low + high) / 2;
 		other = m->sorted[mid];
-		if (m->due_ns[other] < m->due_ns[id] ||
-		    (m->due_ns[other] == m->due_ns[id] && other < id))
+		if (m->due_ns[other] == m->due_ns[id] ? other < id :
+							m->due_ns[other] < m->due_ns[id])
 			low = mid + 1;
 		else
 			high = mid;

@@ -88,6 +88,7 @@ int timer_queue_open(struct timer_queue *tq, int64_t now_ns);
 void timer_queue_close(struct timer_queue *tq);
 
 /* Every call, spelled once; OPS says where the table is. */
+/* clang-format off */
 #define TIMER_QUEUE_CALLS(OPS)						\
 	void timer_queue_arm(struct timer_queue *tq, struct mn_timer *timer) \
 	{ (OPS)->arm(tq, timer); }					\
@@ -102,6 +103,7 @@ void timer_queue_close(struct timer_queue *tq);
 	{ return (OPS)->open(tq, now_ns); }				\
 	void timer_queue_close(struct timer_queue *tq)			\
 	{ (OPS)->close(tq); }
+/* clang-format on */
 
 #ifdef SOLE_DRIVER	/* set by the Makefile when there is only one */
 #define timer_queue_driver(ops)						\

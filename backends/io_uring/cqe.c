@@ -26,7 +26,8 @@ static void recv_stream_ended(struct uring *u, struct mn_op *op, int res)
 static void recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
 {
 	if (cqe->flags & IORING_CQE_F_BUFFER) {
-		struct mn_chunk *chunk = uring_take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+		struct mn_chunk *chunk =
+			uring_take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 
 		if (cqe->res > 0) {
 			chunk->refs = 1;

@@ -25,7 +25,8 @@
 MN_PARAM(uint, sq_entries, 256, 16, 32768, "submission queue entries per shard");
 MN_PARAM(uint, cq_entries, 4096, 32, 65536, "completion queue entries per shard");
 MN_PARAM(uint, buffers, 256, 8, 4096, "receive buffers that the kernel holds, per shard");
-MN_PARAM(uint, workers, 4, 1, 64, "kernel worker threads per shard, for what cannot be asynchronous");
+MN_PARAM(uint, workers, 4, 1, 64,
+	 "kernel worker threads per shard, for what cannot be asynchronous");
 
 #define SQ_MIN		64
 #define CQ_MIN		512
@@ -33,8 +34,8 @@ MN_PARAM(uint, workers, 4, 1, 64, "kernel worker threads per shard, for what can
 #define RETRIES		6	/* after 1, 2, 4 ... ms: 63 ms in all */
 
 #define FLAGS_ANY	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
-#define FLAGS_5_19	(FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | \
-			 IORING_SETUP_TASKRUN_FLAG)
+#define FLAGS_TASKRUN	(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define FLAGS_5_19	(FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | FLAGS_TASKRUN)
 
 /* From the best to the oldest; EINVAL means: the next. */
 static const struct {
@@ -48,8 +49,9 @@ static const struct {
 };
 
 /* All of these are in 5.15; a kernel without them is for libev. */
-#define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
-			 IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS)
+#define FEATURES                                                                  \
+	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
+	 IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS)
 
 static int bufs_register(struct uring *u, unsigned int entries)
 {

@@ -16,7 +16,7 @@ enum mn_log_level { MN_LOG_ERR, MN_LOG_WARN, MN_LOG_INFO, MN_LOG_DEBUG };
  * @format: also names the place: each place may write --log-rate lines a
  *	second on each shard; the others are counted and summed up
  *
- * Any thread; one that is no shard writes at once, and may block. Does not
+ * Any thread; one that is no shard writes at once, and waits a little. Does not
  * suspend. Control characters are replaced, long lines are cut.
  */
 MN_API void mn_log(enum mn_log_level level, const char *format, ...)

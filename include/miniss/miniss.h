@@ -11,6 +11,7 @@
 #include <miniss/param.h>
 #include <miniss/run.h>
 #include <miniss/serve.h>
+#include <miniss/smp.h>
 #include <miniss/stream.h>
 #include <miniss/task.h>
 #include <miniss/timer.h>

@@ -51,6 +51,7 @@ struct mn_op {
 	uint8_t flags;			/* OP_*, core/op.h */
 	uint8_t priv;			/* the backend's, zero at submission */
 
+	/* clang-format off */
 	union {
 		struct { void *base; size_t len; } buf;
 		struct { struct msghdr *hdr; } msg;
@@ -61,6 +62,7 @@ struct mn_op {
 		struct { int level, name, value; } sockopt;
 		int value;
 	};
+	/* clang-format on */
 
 	const int64_t *deadline_ns;	/* its scope's; NULL: none */
 

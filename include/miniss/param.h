@@ -35,6 +35,7 @@ struct mn_param {
 #define MN__PARAM_TYPE_bool	MN_PARAM_BOOL
 #define MN__PARAM_TYPE_str	MN_PARAM_STR
 
+/* clang-format off */
 /* The type is pasted where the parameter is declared: bool may be a macro. */
 #define MN__PARAM(list, prefix, ctype, ptype, var, def, lo, hi, text)	\
 	static ctype param_##var = def;					\
@@ -58,5 +59,6 @@ struct mn_param {
 #define MN_APP_PARAM(type, var, def, lo, hi, text)			\
 	MN__PARAM(mn_app_params, "", MN__PARAM_CTYPE_##type, MN__PARAM_TYPE_##type, \
 		  var, def, lo, hi, text)
+/* clang-format on */
 
 #endif

@@ -25,8 +25,10 @@ struct mn_app {
 	const struct mn_param *const *params_start, *const *params_end;
 };
 
-extern const struct mn_param *const __start_mn_app_params[] __attribute__((weak, visibility("hidden")));
-extern const struct mn_param *const __stop_mn_app_params[] __attribute__((weak, visibility("hidden")));
+extern const struct mn_param *const __start_mn_app_params[]
+	__attribute__((weak, visibility("hidden")));
+extern const struct mn_param *const __stop_mn_app_params[]
+	__attribute__((weak, visibility("hidden")));
 
 /**
  * mn_run - run a program on every CPU
@@ -41,12 +43,14 @@ extern const struct mn_param *const __stop_mn_app_params[] __attribute__((weak, 
  * not start; 2 for a usage error. --help, --version, --list-drivers
  * and --doctor print and return 0 without running @fn.
  */
+/* clang-format off */
 #define mn_run(argc, argv, fn, arg)					\
 	mn_run_app(&(const struct mn_app){				\
 		.abi = MN__ABI,						\
 		.params_start = __start_mn_app_params,			\
 		.params_end = __stop_mn_app_params,			\
 	}, argc, argv, fn, arg)
+/* clang-format on */
 MN_API int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, void *arg);
 
 /**

@@ -21,7 +21,9 @@ struct mn_task {
 	uint32_t shard;		/* debug builds: the shard that queued it */
 };
 
+/* clang-format off */
 #define MN_TASK_INIT(f)	{ .fn = (f) }
+/* clang-format on */
 
 /**
  * mn_task_init - prepare a task

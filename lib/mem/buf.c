@@ -7,7 +7,9 @@ int mn_buf_alloc(struct mn_buf *buf)
 
 	if (!chunk)
 		return -ENOBUFS;
-	*buf = (struct mn_buf){ .data = chunk->data, .len = chunk->home->chunk_size, .chunk = chunk };
+	buf->data = chunk->data;
+	buf->len = chunk->home->chunk_size;
+	buf->chunk = chunk;
 	return 0;
 }
 

@@ -9,7 +9,8 @@
 
 void *mem_alloc(size_t size)
 {
-	size_t rounded = (size + CONFIG_CACHELINE_BYTES - 1) & ~(size_t)(CONFIG_CACHELINE_BYTES - 1);
+	const size_t mask = CONFIG_CACHELINE_BYTES - 1;
+	size_t rounded = (size + mask) & ~mask;
 	void *ptr;
 
 	if (rounded < size)

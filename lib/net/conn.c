@@ -16,6 +16,8 @@ static void conn_free(struct conn *conn)
 {
 	struct server *server = conn->server;
 
+	/* The last event may have queued it behind the fiber that ends here. */
+	task_unqueue(mn_self, &conn->input);
 	list_del(&conn->entry);
 	mem_free(conn);
 	server_ended(server);

@@ -12,6 +12,8 @@
 #include "lib/mem/mem.h"
 #include "lib/net/stream.h"
 
+#define OUT_PRESSED	2	/* slices: one on its way, one to follow */
+
 MN_PARAM(uint, out_max, 262144, 4096, 1 << 30, "bytes that a connection may queue for sending");
 
 void batches_free(struct shard *shard)
@@ -88,6 +90,7 @@ void out_drop(struct mn_stream *stream)
 	while ((batch = stream->queued)) {
 		stream->queued = batch->next;
 		stream->out_bytes -= batch->bytes;
+		stream->nr_out -= batch->nr_slices;
 		batch_put(batch);
 	}
 	stream->queued_tail = &stream->queued;
@@ -101,6 +104,7 @@ void out_sent(struct mn_op *op, int64_t res)
 
 	stream->sending = NULL;
 	stream->out_bytes -= batch->bytes;
+	stream->nr_out -= batch->nr_slices;
 	stream->sent = true;
 	batch_put(batch);
 	if (res >= 0)
@@ -108,6 +112,8 @@ void out_sent(struct mn_op *op, int64_t res)
 	else if (!stream->out_err)
 		stream->out_err = (int)res;
 	mn_future_resolve(&op->done, 0);
+	if (res < 0)
+		stream_in_fail(stream, (int)res);
 	if (stream->out_err)
 		out_drop(stream);
 	else if (stream->queued)
@@ -124,11 +130,18 @@ static void write_cancel(void *obj)
 		task_schedule(mn_self, stream->writer);
 }
 
+/* When buffers are short nobody may hold more than a few that wait to be sent. */
+static bool out_over(const struct mn_stream *stream, size_t limit)
+{
+	return stream->out_bytes > limit ||
+	       (stream->nr_out > OUT_PRESSED && pool_pressed(&mn_self->pool));
+}
+
 int out_wait(struct mn_stream *stream, size_t limit)
 {
 	struct mn_fiber *fiber = mn_self->fiber;
 
-	while (stream->out_bytes > limit && !stream->out_err) {
+	while (out_over(stream, limit) && !stream->out_err) {
 		if (fiber->canceled)
 			return -ECANCELED;
 		stream->writer = &fiber->task;
@@ -153,6 +166,7 @@ static int out_push(struct mn_stream *stream, struct mn_buf *out)
 	batch->slice[batch->nr_slices++] = *out;
 	batch->bytes += out->len;
 	stream->out_bytes += out->len;
+	stream->nr_out++;
 	*out = (struct mn_buf){ .len = 0 };
 	return 0;
 }
@@ -172,8 +186,8 @@ int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
 	}
 	if (!stream->sending)
 		out_start(stream);
-	return stream->out_bytes > param_out_max ? out_wait(stream, param_out_max / 2) :
-						   stream->out_err;
+	return out_over(stream, param_out_max) ? out_wait(stream, param_out_max / 2) :
+						 stream->out_err;
 }
 
 int mn_stream_write_copy(struct mn_stream *stream, const void *data, size_t len)

@@ -9,7 +9,7 @@
 
 #include "lib/mem/mem.h"
 #include "lib/net/server.h"
-#include "smp/mesh.h"
+#include "smp/call.h"
 
 MN_PARAM(uint, conns_max, 100000, 1, 10000000, "connections that a shard serves at once");
 MN_PARAM(uint, backlog, 4096, 1, 65535, "connections that may wait to be accepted, per shard");
@@ -25,8 +25,8 @@ static void conf_defaults(struct mn_server *conf)
 	if (!conf->backlog)
 		conf->backlog = param_backlog;
 	if (!conf->idle_timeout_ns)
-		conf->idle_timeout_ns =
-			param_idle_timeout_ms ? param_idle_timeout_ms * MN_MSEC : MN_NEVER;
+		conf->idle_timeout_ns = param_idle_timeout_ms ? param_idle_timeout_ms * MN_MSEC :
+								MN_NEVER;
 	if (!conf->drain_timeout_ns)
 		conf->drain_timeout_ns = param_drain_timeout_ms * MN_MSEC;
 }

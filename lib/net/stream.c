@@ -59,17 +59,36 @@ static void received(struct mn_op *op, int64_t res)
 		in_push(stream, op->chunk);
 		return;
 	}
-	if (stream->in_paused && res == -ECANCELED && !stream->aborted) {
+	if (stream->in_paused && res == -ECANCELED && !stream->in_err) {
 		/* Emptied already while the cancellation was under way? */
 		if (!stream->in_head)
 			recv_start(stream);
 		return;
 	}
+	stream->in_paused = false;	/* nothing to go on with */
 	stream->in_ended = true;
 	if (!stream->in_err)
 		stream->in_err = (int)res;
 	reader_wake(stream);
 	mn_future_resolve(&op->done, 0);
+}
+
+/*
+ * Sending tells what receiving may not: when a reset comes right behind data,
+ * a multishot receive of Linux (seen on 6.18) may miss it and wait for ever.
+ */
+void stream_in_fail(struct mn_stream *stream, int err)
+{
+	if (stream->in_ended || stream->in_err)
+		return;
+	stream->in_err = err;
+	if (mn_op_in_flight(&stream->recv)) {
+		mn_op_cancel(&stream->recv);
+		return;
+	}
+	stream->in_paused = false;
+	stream->in_ended = true;
+	reader_wake(stream);
 }
 
 int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)

@@ -46,6 +46,7 @@ struct mn_stream {
 	struct batch *queued, **queued_tail;
 	struct batch *filling;	/* the last of them */
 	size_t out_bytes;	/* in all of them */
+	uint32_t nr_out;	/* slices in all of them: a buffer may hold one byte */
 	int out_err;
 	struct mn_task *writer;	/* scheduled when output shrank, or failed */
 
@@ -66,6 +67,12 @@ void stream_begin(struct mn_stream *stream, int64_t idle_ns);
 
 /* stream_end - mn_stream_close() for a stream that is part of something */
 int stream_end(struct mn_stream *stream);
+
+/*
+ * stream_in_fail - the connection turned out to be dead: end the input with
+ * @err, after what has arrived
+ */
+void stream_in_fail(struct mn_stream *stream, int err);
 
 /* stream_abort - mn_stream_abort() with a reason */
 void stream_abort(struct mn_stream *stream, int err);

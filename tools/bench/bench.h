@@ -26,7 +26,7 @@ struct bench {
 	const char *name;
 	const char *family;			/* NULL: its own name */
 	const struct driver_kind *kind;		/* once with each driver of a kind; NULL: once */
-	const char *bare_of;			/* the bare form of the family with this driver */
+	const char *bare_of;			/* the bare form of the family with this driver; *: any */
 
 	/* All with mn_self set to the case's shard. All but @run may be NULL. */
 	int (*open)(struct bench_case *c);	/* 0 or -errno: cannot be done here */

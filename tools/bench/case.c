@@ -35,7 +35,8 @@ const char *case_family(const struct bench_case *c)
 static void case_choose(struct bench_case *c, const struct mn_world *program)
 {
 	struct driver_choice *choice = c->bench->kind == &backend_kind ? &c->world.backend :
-								       &c->world.timer;
+				       c->bench->kind == &queue_kind   ? &c->world.queue :
+									 &c->world.timer;
 
 	c->world.backend = program->backend;
 	c->world.timer = program->timer;

@@ -55,7 +55,9 @@ static int plan_bench(struct plan *plan, const struct bench *bench)
 
 	if (!bench->kind)
 		return plan_add(plan, bench, NULL, NULL);
-	chosen = bench->kind == &backend_kind ? world->backend.driver : world->timer.driver;
+	chosen = bench->kind == &backend_kind ? world->backend.driver :
+		 bench->kind == &queue_kind   ? world->queue.driver :
+						world->timer.driver;
 	err = plan_add(plan, bench, chosen, NULL);
 	for (drv = bench->kind->start; !err && drv < bench->kind->stop; drv++)
 		if ((*drv)->rating >= RATING_REAL)
@@ -106,7 +108,8 @@ static const struct bench_case *bare_of(const struct bench_case *c,
 {
 	for (unsigned int i = 0; c->driver && i < n; i++)
 		if (family[i]->bench->bare_of && family[i]->ns &&
-		    !strcmp(family[i]->bench->bare_of, c->driver->name))
+		    (!strcmp(family[i]->bench->bare_of, "*") ||
+		     !strcmp(family[i]->bench->bare_of, c->driver->name)))
 			return family[i];
 	return NULL;
 }

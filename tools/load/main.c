@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "smp/mesh.h"
+#include "smp/call.h"
 #include "tools/load/load.h"
 
 MN_APP_PARAM(uint, connections, 64, 1, 1000000, "connections, shared out to the shards");

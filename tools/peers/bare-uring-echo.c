@@ -38,13 +38,7 @@
 #define SPIN_USEC_MAX 1000000
 
 /* The low bits of user_data; the rest is the connection. */
-enum tag {
-	TAG_NONE,
-	TAG_ACCEPT,
-	TAG_RECV,
-	TAG_SEND,
-	TAG_MASK = 3
-};
+enum tag { TAG_NONE, TAG_ACCEPT, TAG_RECV, TAG_SEND, TAG_MASK = 3 };
 
 struct buf {
 	uint16_t next; /* in the queue of the connection */

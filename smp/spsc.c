@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A ring for each sender: nobody shares a line that both write, and there is
+ * no atomic read-modify-write.
+ *
+ * Slots say by themselves that they are full (smp/slot.h), so a message can
+ * reach the receiver with one line. But looking at a slot of each of many
+ * senders costs a line for each. So a sender also rings: it writes the low
+ * bits of its tail to its place in a packed array, and the receiver compares
+ * that with its own copy, many senders at a time. What was rung says whose
+ * ring to look at, never what is in it: nothing is ordered by it.
+ *
+ * The sender of the last message is likely to send the next. Its slot is
+ * looked at first, without waiting for the line of the bells.
+ */
+#include <errno.h>
+
+#include "lib/mem/mem.h"
+#include "smp/slot.h"
+
+#define GROUP		16	/* senders, in one look at who has rung */
+#define VISIT_MAX	16	/* messages of a sender before the others have a turn */
+#define FAVOURS_MAX	4	/* times that the last sender is asked before all others */
+#define SENDERS_MAX	65536
+
+struct ring {
+	/* The sender's alone. */
+	uint32_t tail __cacheline_aligned;
+	uint32_t head_seen;	/* a stale copy of head */
+
+	/* The receiver's; the sender reads it when the ring seems full. */
+	_Atomic(uint32_t) head __cacheline_aligned;
+};
+
+struct spsc {
+	struct queue queue;
+
+	/* Set at open. */
+	uint32_t size;		/* of a ring */
+	uint32_t senders;
+	struct ring *ring;
+	struct slot *slot;	/* of all rings, one after the other */
+	_Atomic(uint16_t) *rung; /* the low bits of each tail, written by its sender */
+
+	/* The receiver's, and no sender looks at this line. */
+	const struct slot *next __cacheline_aligned;	/* of the last sender */
+	uint64_t next_lap;
+	uint16_t *seen;		/* the low bits of each head */
+	uint32_t last;		/* the sender that had something */
+	uint32_t favours;
+};
+
+static struct spsc *to_spsc(struct queue *queue)
+{
+	return container_of(queue, struct spsc, queue);
+}
+
+static struct slot *slots_of(const struct spsc *q, unsigned int from)
+{
+	return &q->slot[(size_t)from * q->size];
+}
+
+static unsigned int spsc_push_n(struct queue *queue, unsigned int from, const struct mn_msg *msg,
+				unsigned int n)
+{
+	struct spsc *q = to_spsc(queue);
+	struct ring *ring = &q->ring[from];
+	struct slot *slots = slots_of(q, from);
+	uint32_t tail = ring->tail, size = q->size;
+
+	if (size - (tail - ring->head_seen) < n) {
+		/* Acquire: slots were read before they are written again. Pairs with ring_take(). */
+		ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+		n = min(n, size - (tail - ring->head_seen));
+	}
+	for (unsigned int i = 0; i < n; i++, tail++) {
+		BUG_ON(msg[i].from != from);
+		slot_put(&slots[tail & (size - 1)], slot_lap(tail, size), &msg[i]);
+	}
+	ring->tail = tail;
+	/* Relaxed: it is a hint. Who sleeps on it has fences, see smp/wake.h. */
+	atomic_store_explicit(&q->rung[from], (uint16_t)tail, memory_order_relaxed);
+	return n;
+}
+
+static unsigned int ring_take(struct spsc *q, unsigned int from, struct mn_msg *msg, unsigned int n)
+{
+	struct ring *ring = &q->ring[from];
+	const struct slot *slots = slots_of(q, from);
+	uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed), size = q->size;
+	unsigned int i;
+
+	for (i = 0; i < n; i++, head++)
+		if (!slot_take(&slots[head & (size - 1)], slot_lap(head, size), &msg[i]))
+			break;
+	if (!i)
+		return 0;
+	/* Release: slots are read before they are free. Pairs with spsc_push_n(). */
+	atomic_store_explicit(&ring->head, head, memory_order_release);
+	q->seen[from] = (uint16_t)head;
+	q->last = from;
+	q->next = &slots[head & (size - 1)];
+	q->next_lap = slot_lap(head, size);
+	return i;
+}
+
+static bool rang(const struct spsc *q, unsigned int from)
+{
+	return atomic_load_explicit(&q->rung[from], memory_order_relaxed) != q->seen[from];
+}
+
+/* Has any sender of this group rung since its ring was looked at? */
+static bool group_rang(const struct spsc *q, unsigned int first)
+{
+	return atomic_differ_16(&q->rung[first], &q->seen[first]);
+}
+
+/* Take from each sender that has rung, from @first up to @end. */
+static unsigned int visit(struct spsc *q, unsigned int first, unsigned int end, struct mn_msg *msg,
+			  unsigned int n)
+{
+	unsigned int got = 0;
+
+	for (unsigned int from = first; from < end && got < n; from++) {
+		if (rang(q, from))
+			got += ring_take(q, from, msg + got, min(n - got, VISIT_MAX));
+		else if (from % GROUP == 0 && !group_rang(q, from))
+			from += GROUP - 1;
+	}
+	return got;
+}
+
+static unsigned int spsc_pop_n(struct queue *queue, struct mn_msg *msg, unsigned int n)
+{
+	struct spsc *q = to_spsc(queue);
+	unsigned int got = 0, before;
+
+	if (q->favours) {
+		q->favours--;
+		got = ring_take(q, q->last, msg, n);
+		if (got)
+			return got;
+	}
+	do {
+		unsigned int after = q->last + 1;
+
+		before = got;
+		got += visit(q, after, q->senders, msg + got, n - got);
+		got += visit(q, 0, min(after, q->senders), msg + got, n - got);
+	} while (got > before && got < n);
+	/* With messages left over, it is the next sender's turn. */
+	q->favours = got < n ? FAVOURS_MAX : 0;
+	return got;
+}
+
+static bool has_mail(const struct spsc *q, unsigned int from)
+{
+	uint32_t head = atomic_load_explicit(&q->ring[from].head, memory_order_relaxed);
+
+	return slot_full(&slots_of(q, from)[head & (q->size - 1)], slot_lap(head, q->size));
+}
+
+static bool group_has_mail(const struct spsc *q, unsigned int first)
+{
+	for (unsigned int from = first; from < min(first + GROUP, q->senders); from++)
+		if (rang(q, from) && has_mail(q, from))
+			return true;
+	return false;
+}
+
+static bool spsc_empty(struct queue *queue)
+{
+	const struct spsc *q = to_spsc(queue);
+
+	if (slot_full(q->next, q->next_lap))
+		return false;
+	for (unsigned int first = 0; first < q->senders; first += GROUP)
+		if (group_rang(q, first) && group_has_mail(q, first))
+			return false;
+	return true;
+}
+
+static void spsc_close(struct queue *queue)
+{
+	struct spsc *q = to_spsc(queue);
+
+	if (q->slot)
+		mem_unmap(q->slot, (size_t)q->senders * q->size * sizeof(*q->slot));
+	mem_free(q->ring);
+	mem_free(q->rung);
+	mem_free(q->seen);
+}
+
+static int spsc_open(struct queue *queue, unsigned int senders, unsigned int depth)
+{
+	struct spsc *q = to_spsc(queue);
+	unsigned int places = (senders + GROUP - 1) / GROUP * GROUP;
+
+	if (!senders || senders > SENDERS_MAX || !depth || depth > RING_MAX)
+		return -EINVAL;
+	q->senders = senders;
+	q->size = ring_size(depth);
+	q->ring = mem_alloc(senders * sizeof(*q->ring));
+	q->rung = mem_alloc(places * sizeof(*q->rung));
+	q->seen = mem_alloc(places * sizeof(*q->seen));
+	q->slot = mem_map((size_t)senders * q->size * sizeof(*q->slot));
+	if (!q->ring || !q->rung || !q->seen || !q->slot) {
+		spsc_close(queue);
+		return -ENOMEM;
+	}
+	q->last = 0;
+	q->favours = 0;
+	q->next = q->slot;
+	q->next_lap = slot_lap(0, q->size);
+	return 0;
+}
+
+static const struct queue_ops spsc_ops = {
+	.push_n = spsc_push_n,
+	.pop_n = spsc_pop_n,
+	.empty = spsc_empty,
+	.open = spsc_open,
+	.close = spsc_close,
+	.state_size = sizeof(struct spsc),
+	.drv = {
+		.name = "spsc",
+		.rating = 300,
+	},
+};
+queue_driver(spsc_ops);
