@@ -71,13 +71,13 @@ void shard_started(struct shard *shard)
 static int quiesce(void *arg)
 {
 	struct shard *self = mn_self;
-	int64_t until_ns = self->now_ns + QUIESCE_NS;
+	int64_t until_ns = shard_now(self) + QUIESCE_NS;
 	int64_t pause_ns = MN_MSEC / 8;
 
 	fiber_cancel_all(self);
 	self->fiber->canceled = false;	/* but this one goes on */
 	while (self->fibers.nr_live > (self->id == 0 ? 2u : 1u)) {
-		if (self->now_ns > until_ns) {
+		if (shard_now(self) > until_ns) {
 			mn_err("%u fibers did not end within %d s of being cancelled",
 			       self->fibers.nr_live - 1, (int)(QUIESCE_NS / MN_SEC));
 			fiber_report(self);

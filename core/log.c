@@ -184,7 +184,7 @@ static bool shard_may_log(struct shard *shard, const char *format)
 	char line[LOG_LINE_MAX];
 	int len;
 
-	if (!log_ratelimit(limit, shard->now_ns)) {
+	if (!log_ratelimit(limit, shard_now(shard))) {
 		stats_add(shard, STAT_LOG_DROPPED, 1);
 		return false;
 	}

@@ -31,9 +31,16 @@ MN_PARAM(uint, slice_us, 500, 10, 1000000, "time that tasks may use before I/O i
 
 _Thread_local struct shard *mn_self;
 
-static bool slice_over(const struct shard *s)
+/* The slice begins when somebody first asks: most turns are over before that. */
+static bool slice_over(struct shard *s)
 {
-	return !s->virtual_time && clock_cycles() >= s->slice_end;
+	uint64_t now = clock_cycles();
+
+	if (s->virtual_time)
+		return false;
+	if (!s->slice_end)
+		s->slice_end = now + s->slice_cycles;
+	return now >= s->slice_end;
 }
 
 bool mn_need_preempt(void)
@@ -48,7 +55,7 @@ static unsigned int tasks_run(struct shard *s)
 
 	if (runq_empty(&s->runq))
 		return 0;
-	s->slice_end = clock_cycles() + s->slice_cycles;
+	s->slice_end = 0;
 	do {
 		struct mn_task *task = runq_pop(&s->runq);
 
@@ -61,17 +68,19 @@ static unsigned int tasks_run(struct shard *s)
 	return n;
 }
 
-/* The clock is read once a turn, if anybody could want to know. */
-static void clock_update(struct shard *s)
+void shard_clock_read(struct shard *s)
 {
 	s->now_ns = backend_now(s->be);
+	s->now_stale = false;
 }
 
-static unsigned int expire(struct shard *s, bool busy)
+/* Without a timer nobody may want to know the time: then who asks reads the clock. */
+static unsigned int expire(struct shard *s)
 {
-	if (!busy && !s->tq->nr_armed)
+	s->now_stale = true;
+	if (!s->tq->nr_armed)
 		return 0;
-	clock_update(s);
+	shard_clock_read(s);
 	return timers_expire(s);
 }
 
@@ -88,7 +97,7 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 			return true;
 		}
 		cpu_relax();
-		clock_update(s);
+		shard_clock_read(s);
 	} while (s->now_ns < until_ns);
 	return s->now_ns >= deadline_ns;
 }
@@ -107,13 +116,13 @@ static void idle_park(struct shard *s, int64_t deadline_ns)
 		backend_turn(s->be, deadline_ns);
 	}
 	mesh_awake(s);
-	clock_update(s);
+	shard_clock_read(s);
 }
 
 /* A busy shard's lines go out, too, but standard error is not asked too often. */
 static void log_turn(struct shard *s)
 {
-	if (s->now_ns < s->log_retry_ns)
+	if (shard_now(s) < s->log_retry_ns)
 		return;
 	if (!log_flush(s))
 		s->log_retry_ns = s->now_ns + LOG_RETRY_NS;
@@ -123,10 +132,10 @@ static void reactor_idle(struct shard *s)
 {
 	int64_t deadline_ns = timer_queue_next(s->tq), from_ns, gap_ns;
 
-	clock_update(s);
+	shard_clock_read(s);
 	from_ns = s->now_ns;
 	if (idle_spin(s, deadline_ns)) {
-		clock_update(s);
+		shard_clock_read(s);
 		gap_ns = s->now_ns - from_ns;
 	} else {
 		idle_park(s, deadline_ns);
@@ -147,7 +156,7 @@ static bool reactor_turn(struct shard *s, bool may_wait)
 	mesh_flush(s);
 	n += backend_turn(s->be, 0);
 	n += mesh_drain(s);
-	n += expire(s, n > 0);
+	n += expire(s);
 	stats_add(s, STAT_TURNS, 1);
 	if (s->log_pending)
 		log_turn(s);
@@ -197,7 +206,7 @@ int shard_start(struct shard *s)
 		return err;
 	if (s->idle.budget_ns < 0)	/* measure it */
 		s->idle.budget_ns = s->virtual_time ? 0 : 2 * park_cost_ns(s);
-	clock_update(s);
+	shard_clock_read(s);
 	return 0;
 }
 

@@ -42,8 +42,9 @@ struct shard {
 	struct timer_queue *tq;
 	struct mesh *mesh;		/* to and from the other shards */
 	struct calls *calls;
-	int64_t now_ns;			/* read once a turn */
-	uint64_t slice_end;		/* cycles: when this batch should yield */
+	int64_t now_ns;			/* read once a turn, if anybody asks: shard_now() */
+	bool now_stale;
+	uint64_t slice_end;		/* cycles: when this batch should yield; 0: not asked yet */
 	uint64_t slice_cycles;
 	struct mn_fiber *fiber;		/* the one that runs, or NULL */
 	void *sp;			/* the reactor's own stack while a fiber runs */
@@ -104,6 +105,16 @@ extern _Thread_local struct shard *mn_self
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 void batches_free(struct shard *shard);	/* lib/net/out.c */
+
+void shard_clock_read(struct shard *shard);
+
+/* shard_now - the time of this turn: mn_now() */
+static inline int64_t shard_now(struct shard *shard)
+{
+	if (shard->now_stale)
+		shard_clock_read(shard);
+	return shard->now_ns;
+}
 
 static inline void task_schedule(struct shard *shard, struct mn_task *task)
 {

@@ -72,6 +72,21 @@ START_TEST(io_uring_denied_and_asked_for_is_refused)
 }
 END_TEST
 
+START_TEST(io_uring_denied_and_the_only_one_is_refused)
+{
+	const struct spawn how = { .inject = denials[_i].inject };
+
+	need_strace();
+	need_backend("io_uring");
+	if (!lacks_backend("libev"))
+		test_skip("there is another one");
+	ck_assert_int_eq(program_run(&p, &how, ARGS("mn-echo", "--listen=127.0.0.1:0")), 1);
+	program_said(program_err(&p), ARGS("io_uring: ", denials[_i].reason, "no other"));
+	ck_assert_int_eq(program_nr_lines(&p), 1);
+	ck_assert_str_eq(program_out(&p), "");
+}
+END_TEST
+
 /* The probe gets its ring, the shards do not. */
 START_TEST(io_uring_that_cannot_be_opened_falls_back)
 {
@@ -298,6 +313,8 @@ static TCase *tcase_faults(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, io_uring_denied_falls_back_to_libev, 0, ARRAY_SIZE(denials));
 	tcase_add_loop_test(tc, io_uring_denied_and_asked_for_is_refused, 0, ARRAY_SIZE(denials));
+	tcase_add_loop_test(tc, io_uring_denied_and_the_only_one_is_refused, 0,
+			    ARRAY_SIZE(denials));
 	tcase_add_test(tc, io_uring_that_cannot_be_opened_falls_back);
 	tcase_add_loop_test(tc, a_start_that_fails_says_why_and_ends, 0,
 			    NR_SERVING * ARRAY_SIZE(start_denials));

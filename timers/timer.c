@@ -77,7 +77,7 @@ bool mn_timer_cancel(struct mn_timer *timer)
 
 int64_t mn_now(void)
 {
-	return mn_self->now_ns;
+	return shard_now(mn_self);
 }
 
 /*

@@ -148,18 +148,27 @@ static int rings_open(struct backend *const *be, unsigned int n, const struct ur
 	return 0;
 }
 
+/* Memory of rings that were closed, by a process before this one too: wait for it? */
+static bool memory_may_come(int err, unsigned int tries)
+{
+	const struct timespec pause = { .tv_nsec = MN_MSEC << tries };
+
+	if (err != -ENOMEM || tries == RETRIES)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
 static int rings_open_patiently(struct backend *const *be, unsigned int n,
 				const struct uring_plan *plan)
 {
-	struct timespec pause = { .tv_nsec = MN_MSEC };
+	unsigned int tries = 0;
 	int err;
 
-	for (int i = 0;; i++, pause.tv_nsec *= 2) {
+	do {
 		err = rings_open(be, n, plan);
-		if (err != -ENOMEM || i == RETRIES)
-			return err;
-		nanosleep(&pause, NULL);
-	}
+	} while (memory_may_come(err, tries++));
+	return err;
 }
 
 /* A smaller plan, or false. Completions are what costs most. */
@@ -282,16 +291,27 @@ static int probe_ring(struct uring *u)
 	return err;
 }
 
-int uring_probe(const char *arg)
+static int probe_open(struct uring *u)
 {
-	struct uring u = { .wake_fd = -1 };
 	struct uring_plan plan = { .sq_entries = 8, .cq_entries = 16, .buffers = 8 };
 	int err = -EINVAL;
 
 	for (unsigned int i = 0; err == -EINVAL && i < ARRAY_SIZE(flag_ladder); i++) {
 		plan.flags = flag_ladder[i].flags;
-		err = ring_open(&u, &plan);
+		err = ring_open(u, &plan);
 	}
+	return err;
+}
+
+int uring_probe(const char *arg)
+{
+	struct uring u = { .wake_fd = -1 };
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = probe_open(&u);
+	} while (memory_may_come(err, tries++));
 	if (err)
 		return err;
 	err = probe_ring(&u);

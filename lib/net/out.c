@@ -175,7 +175,7 @@ int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
 {
 	int err = stream->out_err;
 
-	stream->active_ns = mn_self->now_ns;
+	stream_touch(stream);
 	if (!err && stream->shut)
 		err = -EPIPE;
 	if (!err && out->len)

@@ -44,10 +44,10 @@ static void accept_retry(struct mn_task *task)
 static void accept_failed(struct server *server, int err)
 {
 	stats_add(mn_self, STAT_ACCEPT_PAUSES, 1);
-	if (log_ratelimit(&server->limit, mn_self->now_ns))
+	if (log_ratelimit(&server->limit, mn_now()))
 		mn_warn("cannot accept: %s; %u connections are open, new ones wait", strerror(-err),
 			server->nr_conns);
-	mn_timer_arm(&server->retry, mn_self->now_ns + RETRY_NS, 0);
+	mn_timer_arm(&server->retry, mn_now() + RETRY_NS, 0);
 }
 
 static void accepted(struct mn_op *op, int64_t res)

@@ -104,7 +104,7 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 		stream->in_tail = &stream->in_head;
 	stream->in_bytes -= chunk->len;
 	stream->nr_in--;
-	stream->active_ns = mn_self->now_ns;
+	stream_touch(stream);
 	*in = (struct mn_buf){ .data = chunk->data, .len = chunk->len, .chunk = chunk };
 	if (stream->in_paused && stream->in_bytes <= param_in_max / 2 &&
 	    !mn_op_in_flight(&stream->recv))
@@ -160,10 +160,10 @@ static void idle_check(struct mn_task *task)
 	int64_t until_ns;
 
 	if (stream->sent)
-		stream->active_ns = mn_self->now_ns;
+		stream->active_ns = mn_now();
 	stream->sent = false;
 	until_ns = stream->active_ns + stream->idle_ns;
-	if (until_ns <= mn_self->now_ns)
+	if (until_ns <= mn_now())
 		stream_abort(stream, -ETIMEDOUT);
 	else
 		mn_timer_arm(&stream->idle, until_ns, (uint32_t)min(stream->idle_ns / 8, MN_SEC));
@@ -179,7 +179,7 @@ void stream_init(struct mn_stream *stream, int fd)
 
 void stream_begin(struct mn_stream *stream, int64_t idle_ns)
 {
-	stream->active_ns = mn_self->now_ns;
+	stream->active_ns = mn_now();
 	stream->idle_ns = idle_ns;
 	if (idle_ns < MN_NEVER / 2)
 		mn_timer_arm(&stream->idle, stream->active_ns + idle_ns,

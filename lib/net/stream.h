@@ -77,6 +77,13 @@ void stream_in_fail(struct mn_stream *stream, int err);
 /* stream_abort - mn_stream_abort() with a reason */
 void stream_abort(struct mn_stream *stream, int err);
 
+/* stream_touch - the application reads or writes; only an idle limit wants to know when */
+static inline void stream_touch(struct mn_stream *stream)
+{
+	if (mn_timer_armed(&stream->idle))
+		stream->active_ns = mn_now();
+}
+
 /* out.c */
 void out_sent(struct mn_op *op, int64_t res);
 void out_drop(struct mn_stream *stream);

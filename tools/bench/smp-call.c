@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Calls between two shards: the bench steps the first, a thread on another
+ * CPU runs the second, which spins, or for smp.wake sleeps. One way is half
+ * of a round trip of posts; smp.handoff (smp-queue.c) is the limit.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <miniss/miniss.h>
+
+#include "lib/mem/mem.h"
+#include "smp/call.h"
+#include "tools/bench/bench.h"
+
+#define WINDOW	128	/* calls that the pipelined bench would like to have under way */
+
+struct duo {
+	struct mn_world world;
+	pthread_t thread;
+	bool sleepy;			/* the second shard waits in the kernel when idle */
+	_Atomic int up, stop, returned;
+	struct mn_call call[WINDOW];
+	uint64_t nr_back;		/* posts that came back */
+};
+
+static void *second_main(void *arg)
+{
+	struct duo *duo = arg;
+	struct shard *s = duo->world.shards[1];
+
+	s->start_err = shard_start(s);
+	s->idle.budget_ns = 0;
+	atomic_store(&duo->up, 1);
+	while (!s->start_err && !atomic_load_explicit(&duo->stop, memory_order_relaxed))
+		shard_step(s, duo->sleepy);
+	atomic_store(&duo->returned, 1);
+	return NULL;
+}
+
+/* On a CPU that is not ours: any that will have it. */
+static int second_start(struct duo *duo)
+{
+	pthread_attr_t attr;
+	int err = EINVAL;
+
+	pthread_attr_init(&attr);
+	for (int cpu = 0; err == EINVAL && cpu < CPU_SETSIZE; cpu++) {
+		cpu_set_t set;
+
+		if (cpu == sched_getcpu())
+			continue;
+		CPU_ZERO(&set);
+		CPU_SET(cpu, &set);
+		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+		err = pthread_create(&duo->thread, &attr, second_main, duo);
+	}
+	pthread_attr_destroy(&attr);
+	if (err)
+		return err == EINVAL ? -ENODEV : -err;
+	while (!atomic_load(&duo->up))
+		sched_yield();
+	return duo->world.shards[1]->start_err;
+}
+
+static int duo_open(struct bench_case *c, bool sleepy)
+{
+	struct duo *duo = mem_alloc(sizeof(*duo));
+	int err;
+
+	if (!duo)
+		return -ENOMEM;
+	duo->world.backend = c->world.backend;
+	duo->world.timer = c->world.timer;
+	duo->world.queue = c->world.queue;
+	duo->sleepy = sleepy;
+	err = world_open(&duo->world, 2, NULL);
+	if (err) {
+		mem_free(duo);
+		return err;
+	}
+	c->state = duo;
+	err = shard_start(duo->world.shards[0]);
+	if (!err)
+		err = second_start(duo);
+	if (err) {
+		world_close(&duo->world);
+		mem_free(duo);
+	}
+	mn_self = c->shard;
+	return err;
+}
+
+static int awake_open(struct bench_case *c)
+{
+	return duo_open(c, false);
+}
+
+static int sleepy_open(struct bench_case *c)
+{
+	return duo_open(c, true);
+}
+
+static int nothing(void *arg)
+{
+	return 0;
+}
+
+static void duo_close(struct bench_case *c)
+{
+	struct duo *duo = c->state;
+
+	atomic_store(&duo->stop, 1);
+	mn_self = duo->world.shards[0];
+	while (!atomic_load(&duo->returned)) {	/* a call wakes it, and is not waited for */
+		shard_post(1, nothing, NULL);
+		shard_step(duo->world.shards[0], false);
+	}
+	pthread_join(duo->thread, NULL);
+	world_close(&duo->world);
+	mem_free(duo);
+	mn_self = c->shard;
+}
+
+static void roundtrip_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *s = duo->world.shards[0];
+	struct mn_call *call = &duo->call[0];
+
+	mn_self = s;
+	for (; n; n--) {
+		mn_call_start(call, 1, nothing, NULL);
+		while (!mn_future_ready(&call->done))
+			shard_step(s, false);
+		mn_future_take(&call->done);
+	}
+	mn_self = c->shard;
+}
+
+static void pipelined_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *s = duo->world.shards[0];
+	uint64_t started = 0, ended = 0;
+
+	mn_self = s;
+	while (ended < n) {
+		while (started < n && started - ended < WINDOW &&
+		       !mn_call_start(&duo->call[started % WINDOW], 1, nothing, NULL))
+			started++;
+		shard_step(s, false);
+		while (ended < started && mn_future_ready(&duo->call[ended % WINDOW].done))
+			mn_future_take(&duo->call[ended++ % WINDOW].done);
+	}
+	mn_self = c->shard;
+}
+
+/* Half of a round trip: each post is answered by one. */
+static int post_back(void *arg)
+{
+	struct duo *duo = arg;
+
+	duo->nr_back++;
+	return 0;
+}
+
+static int post_there(void *arg)
+{
+	while (mn_post(0, post_back, arg) == -EAGAIN)
+		mn_yield();
+	return 0;
+}
+
+static void oneway_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *s = duo->world.shards[0];
+
+	mn_self = s;
+	for (duo->nr_back = 0; duo->nr_back < n / 2 + 1;) {
+		uint64_t back = duo->nr_back;
+
+		while (mn_post(1, post_there, duo) == -EAGAIN)
+			shard_step(s, false);
+		while (duo->nr_back == back)
+			shard_step(s, false);
+	}
+	mn_self = c->shard;
+}
+
+static const struct bench smp_call_roundtrip = {
+	.name = "smp.call.roundtrip",
+	.kind = &queue_kind,
+	.open = awake_open,
+	.run = roundtrip_run,
+	.close = duo_close,
+};
+bench_register(smp_call_roundtrip);
+
+static const struct bench smp_call_pipelined = {
+	.name = "smp.call.pipelined",
+	.kind = &queue_kind,
+	.open = awake_open,
+	.run = pipelined_run,
+	.close = duo_close,
+};
+bench_register(smp_call_pipelined);
+
+static const struct bench smp_post_oneway = {
+	.name = "smp.post.oneway",
+	.kind = &queue_kind,
+	.open = awake_open,
+	.run = oneway_run,
+	.close = duo_close,
+};
+bench_register(smp_post_oneway);
+
+static const struct bench smp_wake = {
+	.name = "smp.wake",
+	.open = sleepy_open,
+	.run = roundtrip_run,
+	.close = duo_close,
+};
+bench_register(smp_wake);
