@@ -143,8 +143,7 @@ static void alarm_fire(struct mn_task *task)
 	alarm->expire(alarm);
 }
 
-void alarm_set(struct alarm *alarm, int64_t timeout_ns, void (*expire)(struct alarm *),
-		      void *obj)
+void alarm_set(struct alarm *alarm, int64_t timeout_ns, void (*expire)(struct alarm *), void *obj)
 {
 	int64_t now_ns = backend_now(mn_self->be);
 

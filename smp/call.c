@@ -142,8 +142,9 @@ static void credit_give(struct call_peer *peer, uint8_t credit)
 
 void request_send(struct mn_call *call, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 {
-	struct mn_msg msg = { .kind = (uint8_t)kind, .fn = fn, .arg = arg, .reply = call,
-			      .credit = call->credit };
+	struct mn_msg msg = {
+		.kind = (uint8_t)kind, .fn = fn, .arg = arg, .reply = call, .credit = call->credit
+	};
 
 	call->state = CALL_ACTIVE;
 	mesh_send(mn_self, call->shard, lane_of(call), &msg);
@@ -305,8 +306,9 @@ struct job {
 
 static void reply_send(struct shard *self, const struct job *job, int res)
 {
-	struct mn_msg reply = { .kind = MSG_REPLY, .reply = job->msg.reply, .res = res,
-				.credit = job->msg.credit };
+	struct mn_msg reply = {
+		.kind = MSG_REPLY, .reply = job->msg.reply, .res = res, .credit = job->msg.credit
+	};
 
 	mesh_send(self, job->msg.from, job->lane, &reply);
 }

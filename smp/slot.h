@@ -37,8 +37,8 @@ static inline uint64_t slot_lap(uint32_t index, uint32_t size)
 static inline void slot_put(struct slot *slot, uint64_t lap, const struct mn_msg *msg)
 {
 	struct slot_data data = { msg->fn, msg->arg, msg->reply };
-	uint64_t last = (uint32_t)msg->res | (uint64_t)msg->from << 32 |
-			(uint64_t)msg->kind << 48 | (uint64_t)msg->credit << 56;
+	uint64_t last = (uint32_t)msg->res | (uint64_t)msg->from << 32 | (uint64_t)msg->kind << 48 |
+			(uint64_t)msg->credit << 56;
 
 	BUG_ON(last & SLOT_LAP);
 	handed(slot->data) = data;

@@ -133,7 +133,7 @@ bool client_ended(int fd)
 
 static size_t echo_send(int fd, size_t done, size_t len)
 {
-	char data[16384];
+	char data[16384] = { 0 };
 	size_t size = len - done < sizeof(data) ? len - done : sizeof(data);
 	ssize_t n;
 

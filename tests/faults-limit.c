@@ -18,17 +18,14 @@
 
 static struct program p;
 
-/*
- * Serve clients that have sent a byte and wait, as they get their answers,
- * closing each; how many were answered before @max were.
- */
-static unsigned int answered(int *fd, unsigned int nr, unsigned int max, bool hold)
+/* Clients have sent a byte: close each when it has its answer; how many got one. */
+static unsigned int answered(int *fd, unsigned int nr)
 {
 	int64_t until_ms = test_now_ms() + PATIENCE_MS;
 	struct pollfd pfd[CLIENTS];
 	unsigned int n = 0;
 
-	while (n < max && test_now_ms() < until_ms) {
+	while (n < nr && test_now_ms() < until_ms) {
 		for (unsigned int i = 0; i < nr; i++)
 			pfd[i] = (struct pollfd){ .fd = fd[i], .events = POLLIN };
 		poll(pfd, nr, 100);
@@ -40,13 +37,9 @@ static unsigned int answered(int *fd, unsigned int nr, unsigned int max, bool ho
 			if (recv(fd[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || byte != 'x')
 				ck_abort_msg("connection %u was lost", i);
 			n++;
-			if (hold && n == max)
-				break;
 			close(fd[i]);
 			fd[i] = -1;
 		}
-		if (hold)
-			break;
 	}
 	return n;
 }
@@ -60,6 +53,17 @@ static unsigned int nr_answered(const int *fd, unsigned int nr)
 		pfd[i] = (struct pollfd){ .fd = fd[i], .events = POLLIN };
 	n = poll(pfd, nr, 0);
 	return n > 0 ? (unsigned int)n : 0;
+}
+
+static void wait_answered(const int *fd, unsigned int nr, unsigned int wanted)
+{
+	int64_t until_ms = test_now_ms() + PATIENCE_MS;
+
+	while (nr_answered(fd, nr) < wanted) {
+		ck_assert_msg(test_now_ms() < until_ms, "%u of %u were answered",
+			      nr_answered(fd, nr), wanted);
+		test_pause_ms(2);
+	}
 }
 
 static void connect_all(unsigned int port, int *fd, unsigned int nr)
@@ -82,18 +86,17 @@ START_TEST(emfile_keeps_serving_and_recovers)
 	nr_fds = program_idle_fds(&p);
 	connect_all(port, fd, CLIENTS);
 	ck_assert(program_wait_err(&p, "Too many open files"));
-	while (nr_answered(fd, CLIENTS) + (unsigned int)nr_fds < 64)
-		test_pause_ms(5);
+	wait_answered(fd, CLIENTS, 64 - (unsigned int)nr_fds);
 	cpu_us = program_cpu_us(&p);
 	test_pause_ms(1000);
 	cpu_us = program_cpu_us(&p) - cpu_us;
 	printf("EMFILE, %s: %.2f%% CPU while stuck\n", serving[_i], (double)cpu_us / 1e4);
 	ck_assert_msg(cpu_us < 100000, "it spins: %ld us of a second", cpu_us);
 	ck_assert_uint_lt(nr_answered(fd, CLIENTS), CLIENTS);
-	ck_assert_uint_eq(answered(fd, CLIENTS, CLIENTS, false), CLIENTS);
+	ck_assert_uint_eq(answered(fd, CLIENTS), CLIENTS);
 	ck_assert(program_wait_fds(&p, nr_fds));
 	connect_all(port, fd, 10);
-	ck_assert_uint_eq(answered(fd, 10, 10, false), 10);
+	ck_assert_uint_eq(answered(fd, 10), 10);
 	program_stop(&p);
 }
 END_TEST
@@ -106,11 +109,10 @@ START_TEST(the_limit_of_connections_serves_all_in_turn)
 	need_backend(serving[_i]);
 	port = serving_start(&p, serving[_i], NULL, ARGS("--cpus=1", "--net.conns_max=4"));
 	connect_all(port, fd, 20);
-	while (nr_answered(fd, 20) < 4)
-		test_pause_ms(2);
+	wait_answered(fd, 20, 4);
 	test_pause_ms(50);
 	ck_assert_uint_eq(nr_answered(fd, 20), 4);
-	ck_assert_uint_eq(answered(fd, 20, 20, false), 20);
+	ck_assert_uint_eq(answered(fd, 20), 20);
 	program_stop(&p);
 }
 END_TEST
@@ -246,8 +248,7 @@ START_TEST(a_small_pool_with_stuck_clients_still_serves_others)
 	int fd[24], nr_fds;
 
 	need_backend(serving[_i]);
-	port = serving_start(&p, serving[_i], NULL,
-			     ARGS("--cpus=1", "--mem.chunks_max=1024"));
+	port = serving_start(&p, serving[_i], NULL, ARGS("--cpus=1", "--mem.chunks_max=1024"));
 	nr_fds = program_idle_fds(&p);
 	stuck_open(port, fd, ARRAY_SIZE(fd));
 	others_are_served(port);
@@ -265,8 +266,7 @@ START_TEST(single_bytes_that_are_never_read_back_do_not_take_all_buffers)
 	int fd;
 
 	need_backend(serving[_i]);
-	port = serving_start(&p, serving[_i], NULL,
-			     ARGS("--cpus=1", "--mem.chunks_max=512"));
+	port = serving_start(&p, serving[_i], NULL, ARGS("--cpus=1", "--mem.chunks_max=512"));
 	fd = client_small(port);
 	push_until_unsent(port, fd);
 	for (int i = 0; i < 1500; i++) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * mn-test [REGEX]: run the suites whose names match, or all of them. MN_TEST
- * is the same. CK_VERBOSITY, CK_FORK and the others are Check's own.
+ * mn-test [[!]REGEX]: run the suites whose names match, or with ! those that
+ * do not, or all of them. MN_TEST is the same. CK_VERBOSITY, CK_FORK and the
+ * others are Check's own.
  */
 #include <fcntl.h>
 #include <regex.h>
@@ -78,16 +79,20 @@ int main(int argc, char **argv)
 {
 	const char *filter = argc > 1 ? argv[1] : getenv("MN_TEST");
 	SRunner *runner = srunner_create(NULL);
+	int unwanted = REG_NOMATCH, failed;
 	unsigned int n = 0;
-	int failed;
 	regex_t regex;
 
+	if (filter && *filter == '!') {
+		unwanted = 0;
+		filter++;
+	}
 	if (regcomp(&regex, filter ? filter : "", REG_EXTENDED | REG_NOSUB)) {
 		fprintf(stderr, "mn-test: %s: not a regular expression\n", filter);
 		return 2;
 	}
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
-		if (suites[i].make && !regexec(&regex, suites[i].name, 0, NULL, 0)) {
+		if (suites[i].make && regexec(&regex, suites[i].name, 0, NULL, 0) != unwanted) {
 			srunner_add_suite(runner, suites[i].make());
 			n++;
 		}

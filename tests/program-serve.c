@@ -117,8 +117,8 @@ static void queued_are_served(const char *backend, const char *option)
 {
 	int fd[QUEUED];
 	char byte;
-	unsigned int port = serving_start(&p, backend, NULL,
-					  ARGS("--net.drain_timeout_ms=60000", option));
+	unsigned int port =
+		serving_start(&p, backend, NULL, ARGS("--net.drain_timeout_ms=60000", option));
 
 	kill(p.pid, SIGSTOP);
 	for (int i = 0; i < QUEUED; i++) {
@@ -178,7 +178,8 @@ TCase *tcase_program_stop(void)
 	tcase_add_loop_test(tc, a_stop_ends_a_connection_that_is_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_second_signal_ends_at_once, 0, STOP_CASES);
 	tcase_add_loop_test(tc, what_was_queued_before_the_stop_is_served, 0, NR_SERVING);
-	tcase_add_loop_test(tc, the_queue_is_also_served_at_the_limit_of_connections, 0, NR_SERVING);
+	tcase_add_loop_test(tc, the_queue_is_also_served_at_the_limit_of_connections, 0,
+			    NR_SERVING);
 	return tc;
 }
 
@@ -255,8 +256,9 @@ START_TEST(mn_load_finds_no_error_in_mn_echo)
 	snprintf(to, sizeof(to), "127.0.0.1:%u", port);
 	snprintf(backend, sizeof(backend), "--backend=%s", serving[be]);
 	/* The address among the options: what mn_run() knows is taken out. */
-	code = program_run(&load, NULL, ARGS("mn-load", "--seconds=1", backend, "--connections=32",
-					     to, "--size=600", "--pipeline=4", "--json"));
+	code = program_run(&load, NULL,
+			   ARGS("mn-load", "--seconds=1", backend, "--connections=32", to,
+				"--size=600", "--pipeline=4", "--json"));
 	ck_assert_msg(code == 0, "%d: %s", code, program_err(&load));
 	ck_assert_int_eq(nr_lines(program_out(&load)), 1);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/compiler.h"
@@ -76,10 +75,13 @@ static const struct refusal refusals[] = {
 	{ { "mn-echo", "--listen=127.0.0.1:99999" }, NULL, 2, { ":99999", "not an address" } },
 	{ { "mn-echo", "--listen=127.0.0.1:-1" }, NULL, 2, { ":-1", "not an address" } },
 	{ { "mn-echo", "--listen=[::1:80" }, NULL, 2, { "[::1:80", "not an address" } },
+	/* clang-format off */
 	{ { "mn-echo", "--listen=203.0.113.1:7" }, NULL, 1,
 	  { "203.0.113.1:7", "Cannot assign requested address" } },
+	/* clang-format on */
 };
 
+/* clang-format off */
 static const struct refusal uring_refusals[] = {
 	{ { "mn-echo", "--io_uring.sq_entries=1" }, NULL, 2,
 	  { "--io_uring.sq_entries=1", "16 to 32768" } },
@@ -90,6 +92,7 @@ static const struct refusal uring_refusals[] = {
 	{ { "mn-echo" }, "MINISS_IO_URING_SQ_ENTRIES=0x10000", 2,
 	  { "MINISS_IO_URING_SQ_ENTRIES=0x10000", "16 to 32768" } },
 };
+/* clang-format on */
 
 static void is_refused(const struct refusal *r)
 {
@@ -97,7 +100,8 @@ static void is_refused(const struct refusal *r)
 	const char *what = r->env ? r->env : r->argv[1] ? r->argv[1] : r->argv[0];
 	int code = program_run(&p, &how, r->argv);
 
-	ck_assert_msg(code == r->code, "%s: exit code %d, it said: %s", what, code, program_err(&p));
+	ck_assert_msg(code == r->code, "%s: exit code %d, it said: %s", what, code,
+		      program_err(&p));
 	program_said(program_err(&p), r->says);
 	ck_assert_msg(program_nr_lines(&p) == 1, "%s: more than one line: %s", what,
 		      program_err(&p));
@@ -153,7 +157,8 @@ END_TEST
 
 START_TEST(a_port_that_another_program_has_is_refused)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 	socklen_t len = sizeof(sa);
 
@@ -198,7 +203,8 @@ static const struct {
 	{ { "mn-load", "--help" }, { "--connections=", "--seconds=", "--rate=", "--json" } },
 	{ { "mn-echo", "--version" }, { "miniss " } },
 	{ { "mn-echo", "--list-drivers" }, { "backend", "timer queue", "queue", "works" } },
-	{ { "mn-hello", "--cpus=1", "--doctor" }, { "chosen:", "backend", "shards       1", "spin" } },
+	{ { "mn-hello", "--cpus=1", "--doctor" },
+	  { "chosen:", "backend", "shards       1", "spin" } },
 	{ { "mn-hello", "--cpus=1" }, { "hello world, from shard 0 of 1\n" } },
 	/* Whoever asks for help gets it, also among other options. */
 	{ { "mn-echo", "--listen=foo", "--help" }, { "--listen=" } },

@@ -21,7 +21,8 @@ static void run(int i, unsigned int nr_shards, mn_fiber_fn fn)
 static int refuse_fiber(void *arg)
 {
 	struct site site = { .last_err = 0 }, second = { .last_err = 0 };
-	struct mn_server both = { .addr = "127.0.0.1:0", .on_conn = echo_conn,
+	struct mn_server both = { .addr = "127.0.0.1:0",
+				  .on_conn = echo_conn,
 				  .on_input = echo_input };
 
 	ck_assert_int_eq(mn_serve("nonsense", echo_conn, NULL), -EINVAL);

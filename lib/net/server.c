@@ -74,9 +74,10 @@ static void accepted(struct mn_op *op, int64_t res)
 void server_ended(struct server *server)
 {
 	server->nr_conns--;
-	if (!list_empty(&server->waiting))
+	/* One may fail to start: then the next one gets the place. */
+	while (!list_empty(&server->waiting) && server->nr_conns < server->serve->conf.conns_max)
 		conn_start(list_first(&server->waiting, struct conn, entry));
-	else if (server->fd >= 0)
+	if (list_empty(&server->waiting) && server->fd >= 0)
 		accept_start(server);
 	if (server->stopping && !server->nr_conns && !mn_future_ready(&server->drained))
 		mn_future_resolve(&server->drained, 0);

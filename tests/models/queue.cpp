@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
  * A queue under relacy, the shipped file unchanged: QUEUE_FILE, whose struct
- * and ops are QUEUE and OPS. Two senders, or one; rings of two slots; three
- * messages each, so that each ring wraps; the receiver takes up to two.
+ * and ops are QUEUE and OPS. Rings of one or two slots for each sender, three
+ * messages, so that each ring wraps; one at a time or two.
  */
 #include QUEUE_FILE
 
 #include "tests/models/model.h"
 
-#define DEPTH		2
 #define MESSAGES	3
+#define ITERATIONS	50000
 
-template <unsigned SENDERS, unsigned BATCH> struct queue_test
-	: rl::test_suite<queue_test<SENDERS, BATCH>, SENDERS + 1> {
-	QUEUE q = QUEUE();
+template <unsigned SENDERS, unsigned DEPTH, unsigned BATCH> struct queue_test
+	: rl::test_suite<queue_test<SENDERS, DEPTH, BATCH>, SENDERS + 1> {
+	QUEUE q {};
 
 	void before()
 	{
@@ -68,10 +68,10 @@ template <unsigned SENDERS, unsigned BATCH> struct queue_test
 
 int main()
 {
-	bool ok = model_run<queue_test<1, 1>>("one sender");
+	bool ok = model_run<queue_test<1, 2, 1>>("one sender", ITERATIONS);
 
-	ok = ok && model_run<queue_test<1, 2>>("one sender, two at a time");
-	ok = ok && model_run<queue_test<2, 1>>("two senders");
-	ok = ok && model_run<queue_test<2, 2>>("two senders, two at a time");
+	ok = ok && model_run<queue_test<1, 2, 2>>("one sender, two at a time", ITERATIONS);
+	ok = ok && model_run<queue_test<2, 1, 1>>("two senders, one slot each", ITERATIONS);
+	ok = ok && model_run<queue_test<2, 2, 2>>("two senders, two at a time", ITERATIONS);
 	return !ok;
 }
