@@ -16,7 +16,7 @@
  * that had the credit before.
  */
 #define MSGS_PER_CREDIT	4
-#define CREDITS_MAX	127	/* the queues need a bit of a message */
+#define CREDITS_MAX	255
 
 MN_PARAM(uint, queue_depth, 252, MSGS_PER_CREDIT, MSGS_PER_CREDIT * CREDITS_MAX,
 	 "messages of one shard that another holds at most; a fourth is calls under way");

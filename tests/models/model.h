@@ -8,19 +8,17 @@
 #define TESTS_MODELS_MODEL_H
 
 #include <iostream>
-#include <sstream>
 
 #include "smp/atomics.h"
 
-/* model_run - false, and the first wrong execution on standard output */
+/* model_run - false, with the first wrong execution on standard output */
 template <typename T> bool model_run(const char *name, unsigned iterations)
 {
-	std::ostringstream silence;
+	std::ostream silence(nullptr);
 	rl::test_params params;
 	bool ok;
 
 	params.progress_stream = &silence;
-	params.output_stream = &silence;
 	params.execution_depth_limit = 4000;
 	params.iteration_count = iterations;
 	ok = rl::simulate<T>(params);

@@ -4,10 +4,21 @@
 #define LIB_MEM_MEM_H
 
 #include <cstddef>
-#include <functional>
-#include <map>
+#include <cstdlib>
 
-static std::map<const void *, std::function<void()>> mem_live;
+#define MEM_LIVE_MAX	16
+
+/* How to end what lives; of an execution that was cut short, a rest stays and is no harm. */
+static struct {
+	const void *ptr;
+	void (*end)(const void *ptr);
+} mem_live[MEM_LIVE_MAX];
+static unsigned mem_made;
+
+template <typename T> void mem_end(const void *ptr)
+{
+	delete[] static_cast<const T *>(ptr);
+}
 
 /* As void * does in C, it becomes a pointer to anything: there the objects are made. */
 struct mem_new {
@@ -17,20 +28,22 @@ struct mem_new {
 	{
 		T *objects = new T[size / sizeof(T)]();
 
-		mem_live[objects] = [objects] { delete[] objects; };
+		mem_live[mem_made++ % MEM_LIVE_MAX] = { objects, mem_end<T> };
 		return objects;
 	}
 };
 
+static inline void mem_free(const void *ptr)
+{
+	for (unsigned i = mem_made; i-- > mem_made - MEM_LIVE_MAX;)
+		if (mem_live[i % MEM_LIVE_MAX].ptr == ptr)
+			return mem_live[i % MEM_LIVE_MAX].end(ptr);
+	abort();
+}
+
 static inline mem_new mem_alloc(size_t size)
 {
 	return { size };
-}
-
-static inline void mem_free(const void *ptr)
-{
-	mem_live.at(ptr)();
-	mem_live.erase(ptr);
 }
 
 static inline mem_new mem_map(size_t size)
