@@ -16,6 +16,7 @@
 #include "core/boot.h"
 #include "core/future.h"
 #include "core/reactor.h"
+#include "smp/alien.h"
 #include "smp/call.h"
 
 #define QUIESCE_NS	(5 * MN_SEC)	/* for fibers that were cancelled to end */
@@ -115,6 +116,7 @@ static int boot(void *arg)
 		up.err = -EAGAIN;
 	world->result = up.err ? up.err : world->fn(world->arg);
 	stop_close(world);
+	alien_stop(world);
 	shards_stop(world);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include "core/task.h"
 #include "lib/list.h"
 #include "lib/mem/pool.h"
+#include "smp/door.h"
 #include "smp/queue.h"
 
 #define SHARDS_MAX	1024
@@ -26,6 +27,7 @@ struct backend;
 struct calls;
 struct log_ring;
 struct mesh;
+struct mn_alien_gate;
 struct mn_world;
 struct timer_queue;
 
@@ -70,6 +72,8 @@ struct shard {
 
 	/* Written here, read by every shard that sends to this one. */
 	_Atomic uint32_t asleep __cacheline_aligned;
+
+	struct door door;		/* from threads that are not shards */
 };
 
 /* Who waits for the end; core/stop.c. */
@@ -85,6 +89,7 @@ struct mn_world {
 	unsigned int nr_shards;
 	bool shared_cpus;		/* more shards than CPUs, or less than whole ones */
 	void *backend_state;		/* what the shards' backends share (mem) */
+	struct mn_alien_gate *gate;	/* smp/alien.c */
 
 	/* boot */
 	struct driver_choice backend, timer, queue;

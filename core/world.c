@@ -7,6 +7,7 @@
 #include "backends/backend.h"
 #include "core/log.h"
 #include "lib/mem/mem.h"
+#include "smp/alien.h"
 #include "smp/call.h"
 #include "timers/timer_queue.h"
 
@@ -97,6 +98,12 @@ static int backends_open(struct mn_world *world)
 	return err;
 }
 
+/* Threads that are not shards: after this, none of them knows of the world. */
+static void outsiders_close(struct mn_world *world)
+{
+	alien_close(world);
+}
+
 static void shards_close(struct mn_world *world)
 {
 	calls_close(world);
@@ -124,8 +131,11 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 	if (!err)
 		err = calls_open(world);
 	if (!err)
+		err = alien_open(world);
+	if (!err)
 		err = backends_open(world);
 	if (err) {
+		outsiders_close(world);
 		shards_close(world);
 		return err;
 	}
@@ -138,6 +148,7 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 
 void world_close(struct mn_world *world)
 {
+	outsiders_close(world);
 	for (unsigned int i = 0; i < world->nr_shards; i++)
 		backend_close(world->shards[i]->be);
 	backends_free(world);

@@ -230,5 +230,6 @@ unsigned int mesh_drain_slow(struct shard *self)
 {
 	unsigned int n = lane_drain(self, LANE_URGENT, URGENT_MAX);
 
-	return n + lane_drain(self, LANE_BULK, BULK_MAX);
+	n += lane_drain(self, LANE_BULK, BULK_MAX);
+	return n + door_drain(self);
 }

@@ -57,7 +57,7 @@ static inline void mesh_flush(struct shard *self)
 static inline bool mesh_quiet(struct shard *self)
 {
 	return queue_empty(self->mesh->inbox[LANE_URGENT]) &&
-	       queue_empty(self->mesh->inbox[LANE_BULK]);
+	       queue_empty(self->mesh->inbox[LANE_BULK]) && door_quiet(&self->door);
 }
 
 static inline unsigned int mesh_drain(struct shard *self)

@@ -5,13 +5,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include <miniss/log.h>
 
 #include "backends/backend.h"
 #include "lib/mem/guard.h"
 #include "lib/mem/mem.h"
+#include "lib/time/clock.h"
 #include "smp/mesh.h"
+#include "smp/thread.h"
 #include "smp/topology.h"
 
 static void thread_prepare(struct shard *shard)
@@ -30,15 +33,20 @@ static void *thread_main(void *arg)
 	char name[16];
 
 	snprintf(name, sizeof(name), "shard-%u", shard->id);
-	pthread_setname_np(pthread_self(), name);
+	thread_name(name);
 	thread_prepare(shard);
 	shard_main(shard);
 	guard_thread_leave();
 	return NULL;
 }
 
+void thread_name(const char *name)
+{
+	pthread_setname_np(pthread_self(), name);
+}
+
 /* Signals are for shard 0: the other threads block all but their own faults. */
-static int thread_start(pthread_t *thread, struct shard *shard)
+int thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg)
 {
 	sigset_t all, old;
 	int err;
@@ -51,9 +59,38 @@ static int thread_start(pthread_t *thread, struct shard *shard)
 	sigdelset(&all, SIGTRAP);
 	sigdelset(&all, SIGABRT);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(thread, NULL, thread_main, shard);
+	err = pthread_create(thread, NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -err;
+}
+
+void thread_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns)
+{
+	struct timespec until = {
+		.tv_sec = deadline_ns / MN_SEC,
+		.tv_nsec = deadline_ns % MN_SEC,
+	};
+
+	if (deadline_ns == MN_NEVER)
+		return !pthread_cond_wait(cond, lock);
+	return !pthread_cond_timedwait(cond, lock, &until);
+}
+
+int64_t thread_deadline(int64_t timeout_ns)
+{
+	int64_t now_ns = clock_now_ns();
+
+	return timeout_ns > MN_NEVER - now_ns ? MN_NEVER : now_ns + max(timeout_ns, 0);
 }
 
 int shards_run_threads(struct mn_world *world)
@@ -65,7 +102,7 @@ int shards_run_threads(struct mn_world *world)
 	if (err)
 		return err;
 	for (; started < world->nr_shards; started++) {
-		err = thread_start(&threads[started], world->shards[started]);
+		err = thread_start(&threads[started], thread_main, world->shards[started]);
 		if (err) {
 			mn_err("cannot start the thread of shard %u: %s", started, strerror(-err));
 			break;

@@ -33,6 +33,7 @@ static const struct {
 	SUITE_ENTRY(core),
 	SUITE_ENTRY(core_shard),
 	SUITE_ENTRY(call),
+	SUITE_ENTRY(alien),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(histogram),

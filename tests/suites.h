@@ -10,6 +10,7 @@
 
 #define SUITE(name) Suite *suite_##name(void) __attribute__((weak))
 
+SUITE(alien);
 SUITE(backend_contract);
 SUITE(build);
 SUITE(call);

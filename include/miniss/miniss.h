@@ -3,6 +3,7 @@
 #ifndef MINISS_MINISS_H
 #define MINISS_MINISS_H
 
+#include <miniss/alien.h>
 #include <miniss/buf.h>
 #include <miniss/fiber.h>
 #include <miniss/future.h>

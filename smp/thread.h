@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads, and waiting in those that are not shards. For smp/ alone. */
+#ifndef SMP_THREAD_H
+#define SMP_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+/* thread_start - a thread that blocks all signals but its own faults; 0 or -errno */
+int thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
+
+/* thread_name - name the calling thread; at most 15 characters */
+void thread_name(const char *name);
+
+/* thread_cond_init - a condition variable that thread_wait() can wait for */
+void thread_cond_init(pthread_cond_t *cond);
+
+/*
+ * thread_wait - wait for a condition; false: it is later than @deadline_ns
+ * On the clock of clock_now_ns(); MN_NEVER: no deadline. It may return without
+ * a reason, and may return false though the condition has come: look.
+ */
+bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
+
+/* thread_deadline - what is @timeout_ns from now; MN_NEVER if that never comes */
+int64_t thread_deadline(int64_t timeout_ns);
+
+#endif
