@@ -24,6 +24,7 @@
 #define SHARDS_MAX	1024
 
 struct backend;
+struct blocking;
 struct calls;
 struct log_ring;
 struct mesh;
@@ -90,6 +91,7 @@ struct mn_world {
 	bool shared_cpus;		/* more shards than CPUs, or less than whole ones */
 	void *backend_state;		/* what the shards' backends share (mem) */
 	struct mn_alien_gate *gate;	/* smp/alien.c */
+	struct blocking *blocking;	/* smp/blocking.c */
 
 	/* boot */
 	struct driver_choice backend, timer, queue;

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "lib/mem/mem.h"
 #include "smp/alien.h"
+#include "smp/blocking.h"
 #include "smp/call.h"
 #include "timers/timer_queue.h"
 
@@ -101,6 +102,7 @@ static int backends_open(struct mn_world *world)
 /* Threads that are not shards: after this, none of them knows of the world. */
 static void outsiders_close(struct mn_world *world)
 {
+	blocking_close(world);
 	alien_close(world);
 }
 
@@ -132,6 +134,8 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 		err = calls_open(world);
 	if (!err)
 		err = alien_open(world);
+	if (!err)
+		err = blocking_open(world);
 	if (!err)
 		err = backends_open(world);
 	if (err) {

@@ -162,7 +162,7 @@ int topology_plan(struct topology *topology)
 		.cpuset_origin = param_origin_cpuset,
 	};
 
-	if (sched_getaffinity(0, sizeof(in.affinity), (cpu_set_t *)&in.affinity)) {
+	if (topology_affinity(&in.affinity)) {
 		mn_err("cannot read the CPU affinity: %s", strerror(errno));
 		return -ENODEV;
 	}
@@ -180,4 +180,14 @@ int topology_pin(int cpu)
 	}
 	cpu_set(&mask, (unsigned int)cpu);
 	return sched_setaffinity(0, sizeof(mask), (const cpu_set_t *)&mask) ? -errno : 0;
+}
+
+int topology_affinity(struct cpu_mask *cpus)
+{
+	return sched_getaffinity(0, sizeof(*cpus), (cpu_set_t *)cpus) ? -errno : 0;
+}
+
+int topology_confine(const struct cpu_mask *cpus)
+{
+	return sched_setaffinity(0, sizeof(*cpus), (const cpu_set_t *)cpus) ? -errno : 0;
 }

@@ -31,6 +31,12 @@ int topology_plan(struct topology *topology);
 /** topology_pin - bind the calling thread to a CPU: 0 or -errno, and errno is set */
 int topology_pin(int cpu);
 
+/* topology_affinity - the CPUs that the calling thread may use; 0 or -errno */
+int topology_affinity(struct cpu_mask *cpus);
+
+/* topology_confine - bind the calling thread to some CPUs; 0 or -errno */
+int topology_confine(const struct cpu_mask *cpus);
+
 /* The pieces, for tests: what the world looks like, and what the user wants. */
 
 #define QUOTA_NONE UINT64_MAX

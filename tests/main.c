@@ -34,6 +34,7 @@ static const struct {
 	SUITE_ENTRY(core_shard),
 	SUITE_ENTRY(call),
 	SUITE_ENTRY(alien),
+	SUITE_ENTRY(blocking),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(histogram),

@@ -12,6 +12,7 @@
 
 SUITE(alien);
 SUITE(backend_contract);
+SUITE(blocking);
 SUITE(build);
 SUITE(call);
 SUITE(core);

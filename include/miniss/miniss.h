@@ -4,6 +4,7 @@
 #define MINISS_MINISS_H
 
 #include <miniss/alien.h>
+#include <miniss/blocking.h>
 #include <miniss/buf.h>
 #include <miniss/fiber.h>
 #include <miniss/future.h>
