@@ -141,6 +141,7 @@ int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, 
 	if (err)
 		return exit_code(err);
 	world.shared_cpus = topology.shared;
+	world.numa = topology.numa;
 	if (param_doctor)
 		return world_print(&world, &topology);
 	err = world_set_up(&world, &topology);

@@ -45,6 +45,7 @@ void report_doctor(const struct mn_world *world, const struct topology *topology
 	print_out("chosen:\n");
 	report_chosen(world);
 	print_out("  %-12s %-10u %s\n", "shards", world->nr_shards, topology->reason);
+	topology_report(topology);
 	print_out("  %-12s %s\n", "fiber stacks", stack_guard_kind(&world->shards[0]->fibers));
 	print_out("  %-12s %s\n", "spin",
 		  world->shared_cpus ? "off: shards share CPUs" :

@@ -89,6 +89,7 @@ struct mn_world {
 	struct shard **shards;
 	unsigned int nr_shards;
 	bool shared_cpus;		/* more shards than CPUs, or less than whole ones */
+	bool numa;			/* memory is nearer to some of the CPUs */
 	void *backend_state;		/* what the shards' backends share (mem) */
 	struct mn_alien_gate *gate;	/* smp/alien.c */
 	struct blocking *blocking;	/* smp/blocking.c */
@@ -136,7 +137,8 @@ static inline bool task_unqueue(struct shard *shard, struct mn_task *task)
 /*
  * world_open - make the shards of a world, with the drivers that it names
  * Everything is set up on the calling thread, nothing runs yet; on failure
- * nothing is left. @cpus: where each is to be pinned, or NULL.
+ * nothing is left. @cpus: where each is to be pinned, or NULL. With @numa set,
+ * the thread visits these CPUs, so that what it writes is near to its shard.
  */
 int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus);
 void world_close(struct mn_world *world);

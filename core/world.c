@@ -10,6 +10,7 @@
 #include "smp/alien.h"
 #include "smp/blocking.h"
 #include "smp/call.h"
+#include "smp/topology.h"
 #include "timers/timer_queue.h"
 
 static int timers_open(struct shard *s)
@@ -18,6 +19,7 @@ static int timers_open(struct shard *s)
 		container_of(s->world->timer.driver, struct timer_queue_ops, drv);
 	int err;
 
+	topology_visit(s->world, s->cpu);
 	s->tq = mem_alloc(ops->state_size);
 	if (!s->tq)
 		return -ENOMEM;
@@ -30,11 +32,30 @@ static int timers_open(struct shard *s)
 	return err;
 }
 
+static int backend_alloc(struct shard *s)
+{
+	const struct backend_ops *ops =
+		container_of(s->world->backend.driver, struct backend_ops, drv);
+
+	s->be = mem_alloc(ops->state_size);
+	if (!s->be)
+		return -ENOMEM;
+	s->be->ops = ops;
+	s->be->shard = s;
+	s->virtual_time = ops->virtual_time;
+	if (s->virtual_time)	/* a clock that stands still ends no spin */
+		s->idle.budget_ns = 0;
+	return 0;
+}
+
+/* All of a shard together: small things share pages, and those are of one node. */
 static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 {
-	struct shard *s = mem_alloc(sizeof(*s));
+	struct shard *s;
 	int err;
 
+	topology_visit(world, cpu);
+	s = mem_alloc(sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	world->shards[id] = s;
@@ -46,7 +67,13 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	list_init(&s->servers);
 	fiber_pool_open(&s->fibers);
 	err = pool_open(&s->pool);
-	return err ? err : log_open(s);
+	if (!err)
+		err = log_open(s);
+	if (!err)
+		err = mesh_open(s);
+	if (!err)
+		err = calls_open(s);
+	return err ? err : backend_alloc(s);
 }
 
 static void shard_close(struct shard *s)
@@ -59,15 +86,8 @@ static void shard_close(struct shard *s)
 	batches_free(s);
 	pool_close(&s->pool);
 	log_close(s);
+	mem_free(s->be);
 	mem_free(s);
-}
-
-static void backends_free(struct mn_world *world)
-{
-	for (unsigned int i = 0; i < world->nr_shards; i++) {
-		mem_free(world->shards[i]->be);
-		world->shards[i]->be = NULL;
-	}
 }
 
 static int backends_open(struct mn_world *world)
@@ -75,27 +95,14 @@ static int backends_open(struct mn_world *world)
 	const struct backend_ops *ops =
 		container_of(world->backend.driver, struct backend_ops, drv);
 	struct backend **be = mem_alloc(world->nr_shards * sizeof(struct backend *));
-	int err = be ? 0 : -ENOMEM;
+	int err;
 
-	for (unsigned int i = 0; !err && i < world->nr_shards; i++) {
-		struct shard *s = world->shards[i];
-
-		be[i] = s->be = mem_alloc(ops->state_size);
-		if (!be[i]) {
-			err = -ENOMEM;
-			break;
-		}
-		be[i]->ops = ops;
-		be[i]->shard = s;
-		s->virtual_time = ops->virtual_time;
-		if (s->virtual_time)	/* a clock that stands still ends no spin */
-			s->idle.budget_ns = 0;
-	}
-	if (!err)
-		err = ops->open(be, world->nr_shards, world->backend.arg);
+	if (!be)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		be[i] = world->shards[i]->be;
+	err = ops->open(be, world->nr_shards, world->backend.arg);
 	mem_free(be);
-	if (err)
-		backends_free(world);
 	return err;
 }
 
@@ -117,7 +124,7 @@ static void shards_close(struct mn_world *world)
 	world->shards = NULL;
 }
 
-int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
+static int shards_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 {
 	int err = 0;
 
@@ -128,10 +135,6 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 		return -ENOMEM;
 	for (unsigned int i = 0; !err && i < nr_shards; i++)
 		err = shard_open(world, i, cpus ? cpus[i] : -1);
-	if (!err)
-		err = mesh_open(world);
-	if (!err)
-		err = calls_open(world);
 	if (!err)
 		err = alien_open(world);
 	if (!err)
@@ -150,11 +153,23 @@ int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
 	return err;
 }
 
+int world_open(struct mn_world *world, unsigned int nr_shards, const int *cpus)
+{
+	struct cpu_mask whereabouts;
+	int err;
+
+	if (!world->numa)
+		return shards_open(world, nr_shards, cpus);
+	topology_whereabouts(&whereabouts);
+	err = shards_open(world, nr_shards, cpus);
+	topology_return(&whereabouts);
+	return err;
+}
+
 void world_close(struct mn_world *world)
 {
 	outsiders_close(world);
 	for (unsigned int i = 0; i < world->nr_shards; i++)
 		backend_close(world->shards[i]->be);
-	backends_free(world);
 	shards_close(world);
 }

@@ -65,8 +65,9 @@ static void peer_open(struct call_peer *peer, uint8_t *memory, unsigned int cred
 		peer->free[peer->nr_free++] = (uint8_t)(credits - 1 - i);
 }
 
-static int shard_calls_open(struct shard *shard, unsigned int nr_shards)
+int calls_open(struct shard *shard)
 {
+	unsigned int nr_shards = shard->world->nr_shards;
 	unsigned int *credits = shard->mesh->credits;
 	struct calls *calls = mem_alloc(sizeof(*calls));
 	size_t bytes[LANES], offset = 0;
@@ -86,15 +87,6 @@ static int shard_calls_open(struct shard *shard, unsigned int nr_shards)
 		offset += bytes[i % LANES];
 	}
 	return 0;
-}
-
-int calls_open(struct mn_world *world)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; !err && i < world->nr_shards; i++)
-		err = shard_calls_open(world->shards[i], world->nr_shards);
-	return err;
 }
 
 void calls_close(struct mn_world *world)

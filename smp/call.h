@@ -7,7 +7,7 @@
 
 #include "smp/mesh.h"
 
-int calls_open(struct mn_world *world);
+int calls_open(struct shard *shard);
 void calls_close(struct mn_world *world);
 
 /* call_receive - a message has come; called while draining */

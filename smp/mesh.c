@@ -78,8 +78,9 @@ static int staging_open(struct mn_world *world, struct mesh *mesh)
 	return 0;
 }
 
-static int shard_mesh_open(struct mn_world *world, struct shard *shard)
+int mesh_open(struct shard *shard)
 {
+	struct mn_world *world = shard->world;
 	struct mesh *mesh = mem_alloc(sizeof(*mesh));
 	int err;
 
@@ -91,15 +92,6 @@ static int shard_mesh_open(struct mn_world *world, struct shard *shard)
 	err = staging_open(world, mesh);
 	for (unsigned int lane = 0; !err && lane < LANES; lane++)
 		err = inbox_open(world, mesh, lane);
-	return err;
-}
-
-int mesh_open(struct mn_world *world)
-{
-	int err = 0;
-
-	for (unsigned int i = 0; !err && i < world->nr_shards; i++)
-		err = shard_mesh_open(world, world->shards[i]);
 	return err;	/* mesh_close() takes down what there is */
 }
 

@@ -33,8 +33,8 @@ struct mesh {
 	uint64_t dirty[SHARDS_MAX / 64];	/* which */
 };
 
-/* mesh_open - make the meshes of a world whose shards exist; all or nothing */
-int mesh_open(struct mn_world *world);
+/* mesh_open - make the mesh of a shard; mesh_close - take down all that there are */
+int mesh_open(struct shard *shard);
 void mesh_close(struct mn_world *world);
 
 /* mesh_send - stage a message for a shard, which may be this one */

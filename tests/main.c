@@ -25,6 +25,7 @@ static const struct {
 	SUITE_ENTRY(log),
 	SUITE_ENTRY(driver),
 	SUITE_ENTRY(topology),
+	SUITE_ENTRY(topology_sys),
 	SUITE_ENTRY(fiber_switch),
 	SUITE_ENTRY(queue_contract),
 	SUITE_ENTRY(timer_queue),

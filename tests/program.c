@@ -195,7 +195,7 @@ END_TEST
 /* ---- what is printed on request ---- */
 
 static const struct {
-	const char *argv[4];
+	const char *argv[5];
 	const char *says[SAYS_MAX + 1];
 } requests[] = {
 	{ { "mn-hello", "--help" }, { "--backend=", "--cpus=N", "MINISS_" } },
@@ -205,6 +205,10 @@ static const struct {
 	{ { "mn-echo", "--list-drivers" }, { "backend", "timer queue", "queue", "works" } },
 	{ { "mn-hello", "--cpus=1", "--doctor" },
 	  { "chosen:", "backend", "shards       1", "spin" } },
+	{ { "mn-hello", "--cpus=1", "--doctor", "--placement=core" },
+	  { "machine ", "placement    core", "shards' CPUs ", "one a core" } },
+	{ { "mn-hello", "--cpus=1", "--sysfs_root=/nonexistent", "--doctor" },
+	  { "machine      unknown", "placement    spread" } },
 	{ { "mn-hello", "--cpus=1" }, { "hello world, from shard 0 of 1\n" } },
 	/* Whoever asks for help gets it, also among other options. */
 	{ { "mn-echo", "--listen=foo", "--help" }, { "--listen=" } },

@@ -30,6 +30,7 @@ SUITE(stream);
 SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);
+SUITE(topology_sys);
 
 /*
  * test_skip - leave a test that this machine or configuration cannot run

@@ -3,15 +3,13 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "smp/topology.h"
 #include "tests/suites.h"
+#include "tests/tree.h"
 
 static struct topology plan;
-static char tree[64]; /* a fake /sys/fs/cgroup */
 static struct cpu_mask cpuset;
 static uint64_t quota;
 
@@ -35,7 +33,7 @@ static struct topology_input machine(const char *affinity)
 static int make_plan(const struct topology_input *in)
 {
 	test_stderr_begin();
-	return topology_plan_input(in, &plan);
+	return topology_plan_input(in, "/nonexistent", &plan);
 }
 
 static void ck_cpus(const char *wanted)
@@ -122,22 +120,28 @@ START_TEST(cpus_can_be_forced_with_one_warning)
 }
 END_TEST
 
-START_TEST(a_cpuset_is_taken_as_it_is)
+START_TEST(a_cpuset_is_taken_as_it_is_in_its_order)
 {
 	struct topology_input in = machine("0-7");
 
 	in.cpuset_wanted = "5,0-1";
 	ck_assert_int_eq(make_plan(&in), 0);
-	ck_cpus("0,1,5");
+	ck_cpus("5,0,1");
 	ck_assert(!plan.shared);
 	in.quota = 2000;
 	ck_assert_int_eq(make_plan(&in), 0);
-	ck_cpus("0,1,5");
+	ck_cpus("5,0,1");
 	ck_assert(plan.shared);
 	in.cpus_wanted = 2;
 	ck_assert_int_eq(make_plan(&in), 0);
-	ck_cpus("0,1");
+	ck_cpus("5,0");
 	ck_assert(!plan.shared);
+	in.cpuset_wanted = "3,3-1,3";
+	ck_assert_int_eq(make_plan(&in), -EINVAL);
+	in.cpuset_wanted = "3,1-3,1";
+	in.cpus_wanted = 5;
+	ck_assert_int_eq(make_plan(&in), 0);
+	ck_cpus("3,1,2,3,1");
 }
 END_TEST
 
@@ -185,53 +189,21 @@ START_TEST(pinning_is_to_one_cpu)
 }
 END_TEST
 
-static void tree_make(void)
-{
-	strcpy(tree, "/tmp/mn-cgroup-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(tree));
-}
-
-static void tree_remove(void)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", tree);
-	ck_assert_int_eq(system(command), 0);
-}
-
-/* Write a file in the tree, and make the folders above it. */
-static void put(const char *name, const char *text)
-{
-	char path[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", tree, name);
-	for (char *slash = path + strlen(tree) + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		mkdir(path, 0755);
-		*slash = '/';
-	}
-	file = fopen(path, "w");
-	ck_assert_ptr_nonnull(file);
-	fputs(text, file);
-	fclose(file);
-}
-
 static void look(const char *self)
 {
 	char path[128];
 
-	put("self", self);
+	tree_put("self", self);
 	snprintf(path, sizeof(path), "%s/self", tree);
 	cgroup_limits(tree, path, &cpuset, &quota);
 }
 
 START_TEST(v2_quota_and_cpuset)
 {
-	put("cpu.max", "max 100000\n");
-	put("a/b/cpu.max", "150000 100000\n");
-	put("a/cpuset.cpus.effective", "0-1,4\n");
-	put("cpuset.cpus.effective", "0-63\n");
+	tree_put("cpu.max", "max 100000\n");
+	tree_put("a/b/cpu.max", "150000 100000\n");
+	tree_put("a/cpuset.cpus.effective", "0-1,4\n");
+	tree_put("cpuset.cpus.effective", "0-63\n");
 	look("0::/a/b\n");
 	ck_assert_uint_eq(quota, 1500);
 	ck_assert_uint_eq(cpu_count(&cpuset), 3);
@@ -245,10 +217,10 @@ END_TEST
 
 START_TEST(the_smallest_quota_on_the_way_up_counts)
 {
-	put("cpu.max", "800000 100000\n");
-	put("a/cpu.max", "50000 20000\n");
-	put("a/b/cpu.max", "max 100000\n");
-	put("a/b/c/cpu.max", "400000 100000\n");
+	tree_put("cpu.max", "800000 100000\n");
+	tree_put("a/cpu.max", "50000 20000\n");
+	tree_put("a/b/cpu.max", "max 100000\n");
+	tree_put("a/b/c/cpu.max", "400000 100000\n");
 	look("0::/a/b/c\n");
 	ck_assert_uint_eq(quota, 2500);
 	look("0::/elsewhere\n");
@@ -258,14 +230,14 @@ END_TEST
 
 START_TEST(v1_quota_and_cpuset)
 {
-	put("cpu/cpu.cfs_quota_us", "-1\n");
-	put("cpu/cpu.cfs_period_us", "100000\n");
-	put("cpu/x/cpu.cfs_quota_us", "300000\n");
-	put("cpu/x/cpu.cfs_period_us", "100000\n");
-	put("cpu/x/y/cpu.cfs_quota_us", "150000\n");
-	put("cpu/x/y/cpu.cfs_period_us", "100000\n");
-	put("cpuset/x/cpuset.cpus", "2-3\n");
-	put("cpuset/cpuset.cpus", "0-3\n");
+	tree_put("cpu/cpu.cfs_quota_us", "-1\n");
+	tree_put("cpu/cpu.cfs_period_us", "100000\n");
+	tree_put("cpu/x/cpu.cfs_quota_us", "300000\n");
+	tree_put("cpu/x/cpu.cfs_period_us", "100000\n");
+	tree_put("cpu/x/y/cpu.cfs_quota_us", "150000\n");
+	tree_put("cpu/x/y/cpu.cfs_period_us", "100000\n");
+	tree_put("cpuset/x/cpuset.cpus", "2-3\n");
+	tree_put("cpuset/cpuset.cpus", "0-3\n");
 	look("9:name=systemd:/\n3:cpuset:/x/y\n2:cpuacct,cpu:/x/y\n");
 	ck_assert_uint_eq(quota, 1500);
 	ck_assert_uint_eq(cpu_count(&cpuset), 2);
@@ -282,9 +254,9 @@ END_TEST
 
 START_TEST(v1_and_v2_at_once)
 {
-	put("cpu,cpuacct/x/cpu.cfs_quota_us", "200000\n");
-	put("cpu,cpuacct/x/cpu.cfs_period_us", "100000\n");
-	put("unified/x/cpuset.cpus.effective", "1\n");
+	tree_put("cpu,cpuacct/x/cpu.cfs_quota_us", "200000\n");
+	tree_put("cpu,cpuacct/x/cpu.cfs_period_us", "100000\n");
+	tree_put("unified/x/cpuset.cpus.effective", "1\n");
 	look("4:cpu,cpuacct:/x\n0::/x\n");
 	ck_assert_uint_eq(quota, 2000);
 	ck_assert_uint_eq(cpu_count(&cpuset), 1);
@@ -293,7 +265,7 @@ END_TEST
 
 START_TEST(a_group_that_is_not_visible_here_means_the_root)
 {
-	put("cpu.max", "200000 100000\n");
+	tree_put("cpu.max", "200000 100000\n");
 	look("0::/docker/0123abcd\n");
 	ck_assert_uint_eq(quota, 2000);
 	look("0::/../../other\n");
@@ -305,8 +277,8 @@ END_TEST
 
 START_TEST(nonsense_limits_nothing)
 {
-	put("cpu.max", "many of them\n");
-	put("cpuset.cpus.effective", "\n");
+	tree_put("cpu.max", "many of them\n");
+	tree_put("cpuset.cpus.effective", "\n");
 	look("0::/\nno colons\n:\n1:cpu\n");
 	ck_assert(quota == QUOTA_NONE);
 	ck_assert_uint_eq(cpu_count(&cpuset), 0);
@@ -324,7 +296,7 @@ Suite *suite_topology(void)
 	tcase_add_test(tc, the_cpuset_of_the_group_counts);
 	tcase_add_test(tc, the_quota_is_rounded_up_to_shards);
 	tcase_add_test(tc, cpus_can_be_forced_with_one_warning);
-	tcase_add_test(tc, a_cpuset_is_taken_as_it_is);
+	tcase_add_test(tc, a_cpuset_is_taken_as_it_is_in_its_order);
 	tcase_add_test(tc, a_cpu_outside_is_refused_by_name);
 	tcase_add_test(tc, bad_lists_are_refused);
 	tcase_add_test(tc, pinning_is_to_one_cpu);

@@ -21,6 +21,7 @@
 
 #include "backends/io_uring/uring.h"
 #include "lib/mem/mem.h"
+#include "smp/topology.h"
 
 MN_PARAM(uint, sq_entries, 256, 16, 32768, "submission queue entries per shard");
 MN_PARAM(uint, cq_entries, 4096, 32, 65536, "completion queue entries per shard");
@@ -137,8 +138,11 @@ static int ring_enable(struct uring *u)
 static int rings_open(struct backend *const *be, unsigned int n, const struct uring_plan *plan)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		int err = ring_open(to_uring(be[i]), plan);
+		int err;
 
+		/* Then the kernel's memory of the ring is near, too. */
+		topology_visit(be[i]->shard->world, be[i]->shard->cpu);
+		err = ring_open(to_uring(be[i]), plan);
 		if (!err)
 			continue;
 		while (i-- > 0)

@@ -31,6 +31,7 @@
 #include "core/shard.h"
 #include "lib/mem/mem.h"
 #include "lib/time/clock.h"
+#include "smp/topology.h"
 
 #define ACCEPT_BATCH 64 /* connections of a listener at a turn */
 #define RECV_BATCH 16 /* full chunks of a stream at a turn */
@@ -428,8 +429,10 @@ static void libev_close(struct backend *be)
 static int libev_open(struct backend *const *be, unsigned int n, const char *arg)
 {
 	for (unsigned int i = 0; i < n; i++) {
-		int err = loop_open(to_libev(be[i]));
+		int err;
 
+		topology_visit(be[i]->shard->world, be[i]->shard->cpu);
+		err = loop_open(to_libev(be[i]));
 		if (!err)
 			continue;
 		mn_err("libev: shard %u: cannot make an event loop: %s", i, strerror(-err));
