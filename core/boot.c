@@ -18,8 +18,10 @@
 #include "core/reactor.h"
 #include "smp/alien.h"
 #include "smp/call.h"
+#include "smp/homing.h"
 
 #define QUIESCE_NS	(5 * MN_SEC)	/* for fibers that were cancelled to end */
+#define DRAIN_ROUNDS	1000		/* destructors that free others', and so on */
 
 /* On shard 0's boot fiber while the world starts and runs. */
 struct boot {
@@ -90,6 +92,25 @@ static int quiesce(void *arg)
 	return 0;
 }
 
+/* What was freed away from home gets there, and what that frees, too. */
+static int world_drain(struct mn_world *world)
+{
+	for (int round = 0; round < DRAIN_ROUNDS; round++) {
+		int moved = 0;
+
+		for (unsigned int i = 0; i < world->nr_shards; i++) {
+			int ret = shard_call(i, homing_drain, NULL);
+
+			if (ret < 0)
+				return ret;
+			moved |= ret;
+		}
+		if (!moved)
+			return 0;
+	}
+	return -ETIMEDOUT;
+}
+
 static void shards_stop(struct mn_world *world)
 {
 	unsigned int i;
@@ -97,6 +118,8 @@ static void shards_stop(struct mn_world *world)
 	for (i = world->nr_up; i-- > 0;)
 		if (!world->shards[i]->start_err && shard_call(i, quiesce, NULL) && !world->result)
 			world->result = -ETIMEDOUT;
+	if (!world->boot->err && world_drain(world) && !world->result)
+		world->result = -ETIMEDOUT;
 	for (i = world->nr_up; i-- > 0;)
 		while (!world->shards[i]->start_err && shard_post(i, stop_shard, NULL) == -EAGAIN)
 			mn_yield();

@@ -19,6 +19,7 @@
 #include "lib/list.h"
 #include "lib/mem/pool.h"
 #include "smp/door.h"
+#include "smp/local.h"
 #include "smp/queue.h"
 
 #define SHARDS_MAX	1024
@@ -26,6 +27,7 @@
 struct backend;
 struct blocking;
 struct calls;
+struct homing;
 struct log_ring;
 struct mesh;
 struct mn_alien_gate;
@@ -59,6 +61,8 @@ struct shard {
 	/* per operation */
 	struct fiber_pool fibers;
 	struct pool pool;
+	struct homing *homing;		/* frees of what is other shards' */
+	struct locals locals;		/* what it has one of, as all shards do */
 	struct batch *batches;		/* lib/net/out.c: free ones */
 	uint64_t stats[STAT_NR];
 

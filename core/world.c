@@ -10,6 +10,7 @@
 #include "smp/alien.h"
 #include "smp/blocking.h"
 #include "smp/call.h"
+#include "smp/homing.h"
 #include "smp/topology.h"
 #include "timers/timer_queue.h"
 
@@ -66,7 +67,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	runq_init(&s->runq);
 	list_init(&s->servers);
 	fiber_pool_open(&s->fibers);
-	err = pool_open(&s->pool);
+	err = pool_open(&s->pool, id);
 	if (!err)
 		err = log_open(s);
 	if (!err)
@@ -84,6 +85,7 @@ static void shard_close(struct shard *s)
 	}
 	fiber_pool_close(&s->fibers);
 	batches_free(s);
+	local_close(&s->locals);
 	pool_close(&s->pool);
 	log_close(s);
 	mem_free(s->be);
@@ -115,6 +117,7 @@ static void outsiders_close(struct mn_world *world)
 
 static void shards_close(struct mn_world *world)
 {
+	homing_close(world);
 	calls_close(world);
 	mesh_close(world);
 	for (unsigned int i = 0; i < world->nr_shards; i++)
@@ -139,6 +142,8 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		err = alien_open(world);
 	if (!err)
 		err = blocking_open(world);
+	if (!err)
+		err = homing_open(world);
 	if (!err)
 		err = backends_open(world);
 	if (err) {

@@ -18,6 +18,7 @@
 #include "core/future.h"
 #include "lib/mem/mem.h"
 #include "smp/call.h"
+#include "smp/homing.h"
 
 enum call_state { CALL_IDLE, CALL_ACTIVE, CALL_CANCELING };
 
@@ -384,6 +385,10 @@ void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *ms
 	case MSG_SETTLE:
 		for (int i = 0; i < msg->res; i++)
 			credit_give(peer_of(self, msg->from, lane), msg->list[i]);
+		break;
+	case MSG_HOME:
+	case MSG_HOMED:
+		homing_receive(self, msg);
 		break;
 	}
 }

@@ -6,6 +6,7 @@
 #include "backends/backend.h"
 #include "lib/mem/mem.h"
 #include "smp/call.h"
+#include "smp/homing.h"
 
 #define URGENT_MAX	16	/* messages handled in a turn: then the others have theirs */
 #define BULK_MAX	64
@@ -16,6 +17,7 @@
  * that had the credit before.
  */
 #define MSGS_PER_CREDIT	4
+#define MSGS_HOMING	2	/* a batch of frees, and the answer to one of the other side */
 #define CREDITS_MAX	255
 
 MN_PARAM(uint, queue_depth, 252, MSGS_PER_CREDIT, MSGS_PER_CREDIT * CREDITS_MAX,
@@ -28,7 +30,7 @@ static unsigned int lane_credits(unsigned int lane)
 
 static unsigned int lane_depth(unsigned int lane)
 {
-	return lane_credits(lane) * MSGS_PER_CREDIT;
+	return lane_credits(lane) * MSGS_PER_CREDIT + (lane == LANE_BULK ? MSGS_HOMING : 0);
 }
 
 static size_t staged_bytes(unsigned int lane)
@@ -121,7 +123,7 @@ void mesh_send(struct shard *self, unsigned int to, unsigned int lane, const str
 	struct mesh_out *out = &mesh->out[to * LANES + lane];
 	uint64_t bit = UINT64_C(1) << (to % 64);
 
-	BUG_ON(to >= self->world->nr_shards || out->n >= MSGS_PER_CREDIT * mesh->credits[lane]);
+	BUG_ON(to >= self->world->nr_shards || out->n >= lane_depth(lane));
 	if (!(mesh->dirty[to / 64] & bit)) {
 		mesh->dirty[to / 64] |= bit;
 		mesh->nr_dirty++;
@@ -169,6 +171,8 @@ void mesh_flush_slow(struct shard *self)
 
 	if (mesh->settling)
 		calls_settle(self);
+	if (mesh->homing)
+		homing_flush(self);
 	for (unsigned int w = 0; w < words; w++)
 		for (uint64_t bits = mesh->dirty[w]; bits; bits &= bits - 1)
 			peer_flush(self, w * 64 + (unsigned int)__builtin_ctzll(bits));

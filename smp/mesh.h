@@ -5,9 +5,10 @@
  * that sleeps. There are two lanes; the urgent one is short, and is looked at
  * first.
  *
- * Only smp/call.c sends: each message belongs to a call, which holds a
- * credit. So a lane's staging area and its rings, which have room for all
- * that the credits stand for, are never full.
+ * Only smp/call.c and smp/homing.c send. Each message of the former belongs
+ * to a call, which holds a credit; the latter has one batch under way between
+ * two shards. So a lane's staging area and its rings, which have room for all
+ * of that, are never full.
  */
 #ifndef SMP_MESH_H
 #define SMP_MESH_H
@@ -29,6 +30,7 @@ struct mesh {
 	struct mesh_out *out;			/* [shard * LANES + lane] */
 	unsigned int nr_dirty;			/* shards with something staged for */
 	bool settling;				/* posts are done; smp/call.c */
+	bool homing;				/* frees are to go home; smp/homing.c */
 	unsigned int credits[LANES];		/* between two shards */
 	uint64_t dirty[SHARDS_MAX / 64];	/* which */
 };
@@ -45,7 +47,7 @@ unsigned int mesh_drain_slow(struct shard *self);
 
 static inline bool mesh_sending(const struct shard *self)
 {
-	return self->mesh->nr_dirty || self->mesh->settling;
+	return self->mesh->nr_dirty || self->mesh->settling || self->mesh->homing;
 }
 
 static inline void mesh_flush(struct shard *self)

@@ -21,6 +21,8 @@ enum msg_kind {
 	MSG_CANCEL,	/* cancel the fiber that runs @credit */
 	MSG_REPLY,	/* @reply has ended with @res; @credit is free again */
 	MSG_SETTLE,	/* as many credits are free again as @res says, listed in @list */
+	MSG_HOME,	/* the batch of frees at @arg; smp/homing.c */
+	MSG_HOMED,	/* it was received; @reply is the sender's */
 };
 
 #define MSG_LIST	16

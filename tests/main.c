@@ -36,6 +36,7 @@ static const struct {
 	SUITE_ENTRY(call),
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),
+	SUITE_ENTRY(sharded),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(histogram),

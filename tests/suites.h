@@ -26,6 +26,7 @@ SUITE(param);
 SUITE(program);
 SUITE(queue_contract);
 SUITE(serve);
+SUITE(sharded);
 SUITE(stream);
 SUITE(timer);
 SUITE(timer_queue);

@@ -30,7 +30,6 @@ static void recv_stream(struct uring *u, struct mn_op *op, const struct io_uring
 			uring_take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 
 		if (cqe->res > 0) {
-			chunk->refs = 1;
 			chunk->len = (uint32_t)cqe->res;
 			op->chunk = chunk;
 			op_deliver(op, cqe->res);

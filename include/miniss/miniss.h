@@ -7,12 +7,15 @@
 #include <miniss/blocking.h>
 #include <miniss/buf.h>
 #include <miniss/fiber.h>
+#include <miniss/foreign.h>
 #include <miniss/future.h>
+#include <miniss/local.h>
 #include <miniss/log.h>
 #include <miniss/op.h>
 #include <miniss/param.h>
 #include <miniss/run.h>
 #include <miniss/serve.h>
+#include <miniss/sharded.h>
 #include <miniss/smp.h>
 #include <miniss/stream.h>
 #include <miniss/task.h>

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
+/*
+ * Buffers. A chunk counts bytes, not slices: each slice stands for a share,
+ * all of them for the whole chunk. A share is at least as large as its slice
+ * is long, or can grow, so that a split divides it, and has nothing to count.
+ * Therefore slices may be split and freed on any shard, and shares may come
+ * home in any order: the chunk is free when all of it is back, not before.
+ */
 #include "core/shard.h"
+#include "smp/homing.h"
 
 int mn_buf_alloc(struct mn_buf *buf)
 {
@@ -8,25 +16,36 @@ int mn_buf_alloc(struct mn_buf *buf)
 	if (!chunk)
 		return -ENOBUFS;
 	buf->data = chunk->data;
-	buf->len = chunk->home->chunk_size;
+	buf->len = buf->share = chunk->home->chunk_size;
 	buf->chunk = chunk;
 	return 0;
 }
 
 void mn_buf_free(struct mn_buf *buf)
 {
-	BUG_ON(buf->chunk && buf->chunk->home != &mn_self->pool);
-	if (buf->chunk)
-		pool_put(buf->chunk);
+	struct mn_chunk *chunk = buf->chunk;
+
+	if (chunk && chunk->home == &mn_self->pool)
+		pool_put_share(chunk, buf->share);
+	else if (chunk)
+		homing_chunk(mn_self, chunk, buf->share);
 	*buf = (struct mn_buf){ .len = 0 };
 }
 
 void mn_buf_split(struct mn_buf *buf, size_t len, struct mn_buf *front)
 {
-	BUG_ON(len > buf->len);
-	*front = (struct mn_buf){ .data = buf->data, .len = len, .chunk = buf->chunk };
+	BUG_ON(len > buf->len || (buf->chunk && buf->len > buf->share));
+	*front = (struct mn_buf){ .data = buf->data, .len = len };
 	buf->data += len;
 	buf->len -= len;
-	if (buf->chunk)
-		buf->chunk->refs++;
+	if (!buf->chunk)
+		return;
+	/* Who has no share holds nothing: it is an empty slice. */
+	if (len) {
+		front->chunk = buf->chunk;
+		front->share = (uint32_t)len;
+	}
+	buf->share -= front->share;
+	if (!buf->share)
+		buf->chunk = NULL;
 }

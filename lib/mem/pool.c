@@ -36,6 +36,7 @@ bool pool_grow(struct pool *pool)
 	for (int i = POOL_CHUNKS_PER_SLAB - 1; i >= 0; i--) {
 		chunk[i].data = data + (size_t)i * pool->chunk_size;
 		chunk[i].home = pool;
+		chunk[i].shard = pool->shard;
 		chunk[i].id = (uint16_t)(pool->nr_chunks + (unsigned int)i);
 		chunk[i].next = pool->free;
 		pool->free = &chunk[i];
@@ -45,8 +46,9 @@ bool pool_grow(struct pool *pool)
 	return true;
 }
 
-int pool_open(struct pool *pool)
+int pool_open(struct pool *pool, unsigned int shard)
 {
+	pool->shard = (uint16_t)shard;
 	pool->chunk_size = (param_chunk_size + 63) & ~63u;
 	pool->chunks_max = param_chunks_max;
 	return pool_grow(pool) ? 0 : -ENOMEM;

@@ -20,9 +20,10 @@ struct mn_chunk {
 	uint8_t *data;		/* pool->chunk_size bytes */
 	struct mn_chunk *next;	/* in a free list or in a queue */
 	struct pool *home;
-	uint32_t refs;		/* touched by the home shard alone */
+	uint32_t refs;		/* bytes that are out, in shares; touched by the home shard alone */
 	uint32_t len;		/* bytes that were received into it */
 	uint16_t id;		/* index in the pool: a buffer ring's bid */
+	uint16_t shard;		/* whose it is */
 };
 
 #define POOL_CHUNKS_PER_SLAB	256
@@ -35,19 +36,20 @@ struct pool {
 	uint32_t nr_chunks;
 	uint32_t chunk_size;
 	uint32_t chunks_max;
+	uint16_t shard;
 
 	/* slabs of POOL_CHUNKS_PER_SLAB chunk headers; ids index them */
 	struct mn_chunk *slab[POOL_SLABS_MAX];
 };
 
 /** pool_open - sizes come from --mem.chunk_size and --mem.chunks_max; -ENOMEM */
-int pool_open(struct pool *pool);
+int pool_open(struct pool *pool, unsigned int shard);
 void pool_close(struct pool *pool);
 
 /** pool_grow - map one more slab; false at the limit or without memory */
 bool pool_grow(struct pool *pool);
 
-/** pool_get - a free chunk with one reference, or NULL at the limit */
+/** pool_get - a free chunk, all of it; or NULL at the limit */
 static inline struct mn_chunk *pool_get(struct pool *pool)
 {
 	struct mn_chunk *chunk = pool->free;
@@ -59,21 +61,28 @@ static inline struct mn_chunk *pool_get(struct pool *pool)
 	}
 	pool->free = chunk->next;
 	pool->nr_free--;
-	chunk->refs = 1;
+	chunk->refs = pool->chunk_size;
 	return chunk;
 }
 
-/** pool_put - give back a reference */
-static inline void pool_put(struct mn_chunk *chunk)
+/** pool_put_share - give back some of a chunk; with the last of it, it is free */
+static inline void pool_put_share(struct mn_chunk *chunk, uint32_t share)
 {
 	struct pool *pool = chunk->home;
 
-	BUG_ON(chunk->refs == 0);
-	if (--chunk->refs)
+	BUG_ON(chunk->refs < share);
+	chunk->refs -= share;
+	if (chunk->refs)
 		return;
 	chunk->next = pool->free;
 	pool->free = chunk;
 	pool->nr_free++;
+}
+
+/** pool_put - give back a whole chunk */
+static inline void pool_put(struct mn_chunk *chunk)
+{
+	pool_put_share(chunk, chunk->home->chunk_size);
 }
 
 static inline struct mn_chunk *pool_chunk(struct pool *pool, unsigned int id)

@@ -105,7 +105,10 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	stream->in_bytes -= chunk->len;
 	stream->nr_in--;
 	stream_touch(stream);
-	*in = (struct mn_buf){ .data = chunk->data, .len = chunk->len, .chunk = chunk };
+	*in = (struct mn_buf){ .data = chunk->data,
+			       .len = chunk->len,
+			       .chunk = chunk,
+			       .share = chunk->home->chunk_size };
 	if (stream->in_paused && stream->in_bytes <= param_in_max / 2 &&
 	    !mn_op_in_flight(&stream->recv))
 		recv_start(stream);

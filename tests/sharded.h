@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The suite of services and of what goes home, in two files. */
+#ifndef TESTS_SHARDED_H
+#define TESTS_SHARDED_H
+
+#include "core/shard.h"
+#include "tests/suites.h"
+
+/* The loop variable counts combinations of backend, queue and number of shards. */
+int sharded_worlds(void);
+
+/* sharded_run - run a main fiber on the i-th; then all chunks must be back */
+void sharded_run(int i, mn_fiber_fn fn);
+
+/* Chunks that are not in the pool of their shard. */
+unsigned int chunks_out(const struct shard *shard);
+
+TCase *tcase_homing(void);
+
+#endif
