@@ -7,6 +7,7 @@
 #include "lib/mem/mem.h"
 #include "smp/call.h"
 #include "smp/homing.h"
+#include "smp/wake.h"
 
 #define URGENT_MAX	16	/* messages handled in a turn: then the others have theirs */
 #define BULK_MAX	64
@@ -156,9 +157,7 @@ static void wake(struct shard *self, struct shard *target)
 {
 	if (target == self)
 		return;
-	/* The exchange lets one of several senders wake, and only once. */
-	if (atomic_load_explicit(&target->asleep, memory_order_relaxed) &&
-	    atomic_exchange_explicit(&target->asleep, 0, memory_order_relaxed)) {
+	if (wake_claim(&target->asleep)) {
 		stats_add(self, STAT_WAKES, 1);
 		backend_wake(target->be);
 	}
@@ -176,11 +175,7 @@ void mesh_flush_slow(struct shard *self)
 	for (unsigned int w = 0; w < words; w++)
 		for (uint64_t bits = mesh->dirty[w]; bits; bits &= bits - 1)
 			peer_flush(self, w * 64 + (unsigned int)__builtin_ctzll(bits));
-	/*
-	 * Store-load: the messages are visible before we look who sleeps.
-	 * Pairs with the fence in mesh_sleep().
-	 */
-	atomic_thread_fence(memory_order_seq_cst);
+	wake_look();
 	for (unsigned int w = 0; w < words; w++) {
 		uint64_t bits = mesh->dirty[w];
 
@@ -198,18 +193,13 @@ bool mesh_sleep(struct shard *self)
 {
 	if (mesh_sending(self))
 		return false;
-	atomic_store_explicit(&self->asleep, 1, memory_order_relaxed);
-	/*
-	 * Store-load: senders see that we sleep before we look for messages.
-	 * Pairs with the fence in mesh_flush_slow().
-	 */
-	atomic_thread_fence(memory_order_seq_cst);
+	wake_announce(&self->asleep);
 	return mesh_quiet(self);
 }
 
 void mesh_awake(struct shard *self)
 {
-	atomic_store_explicit(&self->asleep, 0, memory_order_relaxed);
+	wake_cancel(&self->asleep);
 }
 
 static unsigned int lane_drain(struct shard *self, unsigned int lane, unsigned int n_max)

@@ -11,7 +11,8 @@
  * ring to look at, never what is in it: nothing is ordered by it.
  *
  * The sender of the last message is likely to send the next. Its slot is
- * looked at first, without waiting for the line of the bells.
+ * looked at first, without waiting for the line of the bells, as long as its
+ * share lasts.
  */
 #include <errno.h>
 
@@ -19,8 +20,8 @@
 #include "smp/slot.h"
 
 #define GROUP		16	/* senders, in one look at who has rung */
-#define VISIT_MAX	16	/* messages of a sender before the others have a turn */
-#define FAVOURS_MAX	4	/* times that the last sender is asked before all others */
+#define SHARE		64	/* messages of a sender before the others have a turn */
+#define POP_COST	16	/* as many at least are counted when its ring alone is looked at */
 #define SENDERS_MAX	65536
 
 struct ring {
@@ -47,7 +48,7 @@ struct spsc {
 	uint64_t next_lap;
 	uint16_t *seen;		/* the low bits of each head */
 	uint32_t last;		/* the sender that had something */
-	uint32_t favours;
+	uint32_t left;		/* of its share */
 };
 
 static struct spsc *to_spsc(struct queue *queue)
@@ -122,10 +123,14 @@ static unsigned int visit(struct spsc *q, unsigned int first, unsigned int end, 
 	unsigned int got = 0;
 
 	for (unsigned int from = first; from < end && got < n; from++) {
-		if (rang(q, from))
-			got += ring_take(q, from, msg + got, min(n - got, VISIT_MAX));
-		else if (from % GROUP == 0 && !group_rang(q, from))
+		if (rang(q, from)) {
+			unsigned int taken = ring_take(q, from, msg + got, min(n - got, SHARE));
+
+			got += taken;
+			q->left = SHARE - taken;
+		} else if (from % GROUP == 0 && !group_rang(q, from)) {
 			from += GROUP - 1;
+		}
 	}
 	return got;
 }
@@ -135,10 +140,12 @@ static unsigned int spsc_pop_n(struct queue *queue, struct mn_msg *msg, unsigned
 	struct spsc *q = to_spsc(queue);
 	unsigned int got = 0, before;
 
-	if (q->favours) {
-		q->favours--;
-		got = ring_take(q, q->last, msg, n);
-		if (got)
+	if (q->left) {
+		unsigned int most = min(n, q->left);
+
+		got = ring_take(q, q->last, msg, most);
+		q->left -= min(q->left, max(got, POP_COST));
+		if (got && (got < most || got == n))
 			return got;
 	}
 	do {
@@ -148,8 +155,6 @@ static unsigned int spsc_pop_n(struct queue *queue, struct mn_msg *msg, unsigned
 		got += visit(q, after, q->senders, msg + got, n - got);
 		got += visit(q, 0, min(after, q->senders), msg + got, n - got);
 	} while (got > before && got < n);
-	/* With messages left over, it is the next sender's turn. */
-	q->favours = got < n ? FAVOURS_MAX : 0;
 	return got;
 }
 
@@ -160,7 +165,8 @@ static bool has_mail(const struct spsc *q, unsigned int from)
 	return slot_full(&slots_of(q, from)[head & (q->size - 1)], slot_lap(head, q->size));
 }
 
-static bool group_has_mail(const struct spsc *q, unsigned int first)
+/* Out of line: a look that finds nothing saves no registers. */
+static __noinline bool group_has_mail(const struct spsc *q, unsigned int first)
 {
 	for (unsigned int from = first; from < min(first + GROUP, q->senders); from++)
 		if (rang(q, from) && has_mail(q, from))
@@ -209,7 +215,7 @@ static int spsc_open(struct queue *queue, unsigned int senders, unsigned int dep
 		return -ENOMEM;
 	}
 	q->last = 0;
-	q->favours = 0;
+	q->left = 0;
 	q->next = q->slot;
 	q->next_lap = slot_lap(0, q->size);
 	return 0;

@@ -9,8 +9,9 @@
 #include "tests/suites.h"
 
 #define BATCH 48
-#define STRESS_SENDERS 2
-#define STRESS_MESSAGES 200000
+#define MANY 70 /* senders */
+#define STRESS_SENDERS 4
+#define STRESS_MESSAGES 100000
 
 static const struct queue_ops *nth_queue(int n)
 {
@@ -192,19 +193,99 @@ START_TEST(order_is_kept_for_each_sender)
 }
 END_TEST
 
+START_TEST(mail_is_found_among_many_senders)
+{
+	struct queue *queue = open_nth(_i, MANY, 1000);
+
+	for (unsigned int round = 0; round < 3; round++)
+		for (unsigned int from = 0; from < MANY; from++) {
+			ck_assert(queue_empty(queue));
+			ck_assert_uint_eq(push(queue, from, round, 1), 1);
+			ck_assert(!queue_empty(queue));
+			ck_pop(queue, from, round, 1);
+		}
+	close_queue(queue);
+}
+END_TEST
+
+START_TEST(all_are_emptied_by_one_pop)
+{
+	struct queue *queue = open_nth(_i, MANY, 8);
+	struct mn_msg msg[256];
+	unsigned int got[MANY] = { 0 };
+
+	for (unsigned int from = 0; from < MANY; from++)
+		ck_assert_uint_eq(push(queue, from, 0, from % 4), from % 4);
+	for (unsigned int i = queue_pop_n(queue, msg, 256); i-- > 0;)
+		got[msg[i].from]++;
+	for (unsigned int from = 0; from < MANY; from++)
+		ck_assert_uint_eq(got[from], from % 4);
+	ck_assert(queue_empty(queue));
+	close_queue(queue);
+}
+END_TEST
+
+START_TEST(a_deep_ring_holds_what_it_says)
+{
+	struct queue *queue = open_nth(_i, 2, 30000);
+	uint64_t sent = 0, got = 0;
+
+	while (sent < 30000)
+		sent += push(queue, 1, sent, 200);
+	for (; got + 250 <= sent; got += 250) {
+		ck_assert(!queue_empty(queue));
+		ck_pop(queue, 1, got, 250);
+	}
+	close_queue(queue);
+}
+END_TEST
+
+/* Senders that always have more: each gets its messages through in a few pops. */
+START_TEST(no_sender_starves_behind_others)
+{
+	struct queue *queue = open_nth(_i, 8, 64);
+	uint64_t sent[8] = { 0 }, got[8] = { 0 };
+	struct mn_msg msg[16];
+
+	for (unsigned int round = 0; round < 1000; round++) {
+		unsigned int n;
+
+		/* The first fill their share; the last sends now and then. */
+		for (unsigned int from = 0; from < 7; from++)
+			sent[from] += push(queue, from, sent[from], 16);
+		if (got[7] == sent[7])
+			sent[7] += push(queue, 7, sent[7], 1);
+		n = queue_pop_n(queue, msg, 1 + round % 16);
+		for (unsigned int i = 0; i < n; i++)
+			ck_assert_uint_eq((uintptr_t)msg[i].arg, got[msg[i].from]++);
+	}
+	for (unsigned int from = 0; from < 7; from++)
+		ck_assert_uint_ge(got[from], 1000 * 8 / 8 / 4);
+	ck_assert_uint_ge(got[7], 10);
+	close_queue(queue);
+}
+END_TEST
+
 struct sender {
 	struct queue *queue;
 	unsigned int id;
 };
 
+static unsigned int batch(uint32_t *random)
+{
+	*random = *random * 1664525 + 1013904223;
+	return 1 + (*random >> 16) % BATCH;
+}
+
 static void *sender_main(void *arg)
 {
 	struct sender *self = arg;
 	struct mn_msg msg[BATCH];
+	uint32_t random = self->id;
 	uint64_t sent = 0;
 
 	while (sent < STRESS_MESSAGES) {
-		unsigned int n = 1 + (unsigned int)(sent * 7 % BATCH);
+		unsigned int n = batch(&random);
 
 		n = (unsigned int)min((uint64_t)n, STRESS_MESSAGES - sent);
 		for (unsigned int i = 0; i < n; i++)
@@ -224,13 +305,15 @@ START_TEST(nothing_is_lost_between_threads)
 	pthread_t thread[STRESS_SENDERS];
 	uint64_t got[STRESS_SENDERS] = { 0 }, total = 0;
 	struct mn_msg msg[BATCH];
+	uint32_t random = 99;
 
 	for (unsigned int i = 0; i < STRESS_SENDERS; i++) {
 		sender[i] = (struct sender){ queue, i };
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, sender_main, &sender[i]), 0);
 	}
 	while (total < STRESS_SENDERS * (uint64_t)STRESS_MESSAGES) {
-		unsigned int n = queue_empty(queue) ? 0 : queue_pop_n(queue, msg, BATCH);
+		unsigned int n = queue_empty(queue) ? 0 :
+						      queue_pop_n(queue, msg, batch(&random));
 
 		for (unsigned int i = 0; i < n; i++)
 			if ((uintptr_t)msg[i].arg != got[msg[i].from]++)
@@ -261,6 +344,10 @@ Suite *suite_queue_contract(void)
 	tcase_add_loop_test(tc, a_partial_push_takes_the_first_ones, 0, nr);
 	tcase_add_loop_test(tc, order_is_kept_over_many_wraps, 0, nr);
 	tcase_add_loop_test(tc, order_is_kept_for_each_sender, 0, nr);
+	tcase_add_loop_test(tc, mail_is_found_among_many_senders, 0, nr);
+	tcase_add_loop_test(tc, all_are_emptied_by_one_pop, 0, nr);
+	tcase_add_loop_test(tc, a_deep_ring_holds_what_it_says, 0, nr);
+	tcase_add_loop_test(tc, no_sender_starves_behind_others, 0, nr);
 	tcase_add_loop_test(tc, nothing_is_lost_between_threads, 0, nr);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -14,13 +14,6 @@
 
 #define TEST_TIMEOUT_S 60
 
-/* Without the mem backend these are missing; who calls them has a world over it. */
-#pragma weak mem_clock_now
-#pragma weak mem_clock_set
-#pragma weak mem_clock_advance
-#pragma weak mem_raise
-#pragma weak mem_fd_limit
-
 /*
  * world_begin - open and start a world over a backend
  * @backend: its name. Prints why and returns false if it cannot be used

@@ -10,6 +10,10 @@
  * and not before, whatever happened: a call that timed out or was cancelled
  * has the other side cancel the fiber, and waits for its end.
  *
+ * A function that calls on keeps its caller's credit meanwhile. Calls that go
+ * round (A calls B, which calls A) can so use up the credits of both sides
+ * and then wait for each other: give them a time-out, or bound how many run.
+ *
  * Messages of one shard to another arrive in order; urgent ones pass others.
  */
 #ifndef MINISS_SMP_H

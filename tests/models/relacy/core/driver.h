@@ -9,9 +9,11 @@
 
 #define container_of(ptr, type, member)	((type *)((char *)(ptr) - offsetof(type, member)))
 #define min(a, b)			((a) < (b) ? (a) : (b))
+#define max(a, b)			((a) > (b) ? (a) : (b))
 #define BUG_ON(cond)			RL_ASSERT(!(cond))
 #define _Static_assert			static_assert
 #define __cacheline_aligned
+#define __noinline
 
 struct driver {
 	const char *name;

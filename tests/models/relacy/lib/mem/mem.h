@@ -35,9 +35,9 @@ struct mem_new {
 
 static inline void mem_free(const void *ptr)
 {
-	for (unsigned i = mem_made; i-- > mem_made - MEM_LIVE_MAX;)
-		if (mem_live[i % MEM_LIVE_MAX].ptr == ptr)
-			return mem_live[i % MEM_LIVE_MAX].end(ptr);
+	for (unsigned age = 1; age <= MEM_LIVE_MAX; age++)
+		if (mem_live[(mem_made - age) % MEM_LIVE_MAX].ptr == ptr)
+			return mem_live[(mem_made - age) % MEM_LIVE_MAX].end(ptr);
 	abort();
 }
 
