@@ -13,8 +13,18 @@
  * The sender of the last message is likely to send the next. Its slot is
  * looked at first, without waiting for the line of the bells, as long as its
  * share lasts.
+ *
+ * Measured (mn-bench --filter=smp; 2 CPUs of an EPYC, ratios to a line that
+ * both write in turns, 30 to 50 ns a way): one way 1.9 to 2.1, 6 ns a message
+ * in batches of 16. Each way costs two transfers, one to take the line from
+ * who polls it: two bare lines, one a way, are at 1.55. In a prototype, with
+ * an index in place of marked slots 2.9, with marked slots and no bells 2.2
+ * but 64 ns a look at 64 idle senders (bells: 4.7, and 3.3 at one), with the
+ * next line fetched in advance 2.4 to 3.4 and more a message. With @tail and
+ * @head on one line 2.3 to 2.8; 128 bytes apart, no different from 64.
  */
 #include <errno.h>
+#include <limits.h>
 
 #include "lib/mem/mem.h"
 #include "smp/slot.h"
@@ -127,7 +137,8 @@ static unsigned int visit(struct spsc *q, unsigned int first, unsigned int end, 
 			unsigned int taken = ring_take(q, from, msg + got, min(n - got, SHARE));
 
 			got += taken;
-			q->left = SHARE - taken;
+			if (taken)
+				q->left = SHARE - taken;
 		} else if (from % GROUP == 0 && !group_rang(q, from)) {
 			from += GROUP - 1;
 		}
@@ -138,7 +149,7 @@ static unsigned int visit(struct spsc *q, unsigned int first, unsigned int end, 
 static unsigned int spsc_pop_n(struct queue *queue, struct mn_msg *msg, unsigned int n)
 {
 	struct spsc *q = to_spsc(queue);
-	unsigned int got = 0, before;
+	unsigned int got = 0, before = UINT_MAX;
 
 	if (q->left) {
 		unsigned int most = min(n, q->left);
@@ -148,13 +159,13 @@ static unsigned int spsc_pop_n(struct queue *queue, struct mn_msg *msg, unsigned
 		if (got && (got < most || got == n))
 			return got;
 	}
-	do {
+	while (got < n && got != before) {
 		unsigned int after = q->last + 1;
 
 		before = got;
 		got += visit(q, after, q->senders, msg + got, n - got);
 		got += visit(q, 0, min(after, q->senders), msg + got, n - got);
-	} while (got > before && got < n);
+	}
 	return got;
 }
 

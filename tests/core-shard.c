@@ -143,7 +143,7 @@ static int flood(void *arg)
 
 static int flooder(void *arg)
 {
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 50; i++)
 		ck_assert_int_eq(shard_call(mn_shards() - 1, flood, arg), 0);
 	return 0;
 }
@@ -158,7 +158,7 @@ static int flood_fiber(void *arg)
 		ck_assert_int_eq(mn_spawn(flooder, &n, &fiber[i]), 0);
 	for (int i = 0; i < N; i++)
 		ck_assert_int_eq(mn_join(fiber[i]), 0);
-	ck_assert_int_eq(n, N * 300);
+	ck_assert_int_eq(n, N * 50);
 	return 0;
 }
 

@@ -312,8 +312,7 @@ START_TEST(nothing_is_lost_between_threads)
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, sender_main, &sender[i]), 0);
 	}
 	while (total < STRESS_SENDERS * (uint64_t)STRESS_MESSAGES) {
-		unsigned int n = queue_empty(queue) ? 0 :
-						      queue_pop_n(queue, msg, batch(&random));
+		unsigned int n = queue_empty(queue) ? 0 : queue_pop_n(queue, msg, batch(&random));
 
 		for (unsigned int i = 0; i < n; i++)
 			if ((uintptr_t)msg[i].arg != got[msg[i].from]++)
