@@ -355,8 +355,9 @@ END_TEST
 static int spawn_many_fiber(void *arg)
 {
 	enum { N = 1000 };
-	struct mn_fiber *fiber[N];
-	struct later later[N];
+	/* A fiber's stack may be 16 KiB. */
+	static struct mn_fiber *fiber[N];
+	static struct later later[N];
 
 	for (int i = 0; i < N; i++)
 		fiber[i] = start_later(&later[i], (i % 10 + 1) * MN_MSEC, i);

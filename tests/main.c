@@ -68,17 +68,6 @@ const char *test_stderr_end(void)
 	return text;
 }
 
-/* Check prints failures after its closing line; here that line is the last. */
-static void print_failures(SRunner *runner)
-{
-	TestResult **failures = srunner_failures(runner);
-
-	for (int i = 0; i < srunner_ntests_failed(runner); i++)
-		printf("FAILED %s: %s:%d: %s\n", tr_tcname(failures[i]), tr_lfile(failures[i]),
-		       tr_lno(failures[i]), tr_msg(failures[i]));
-	free(failures);
-}
-
 int main(int argc, char **argv)
 {
 	const char *filter = argc > 1 ? argv[1] : getenv("MN_TEST");
@@ -109,9 +98,11 @@ int main(int argc, char **argv)
 	/* Standard output may be a pipe, and tests are forked from here. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	srunner_run_all(runner, CK_SILENT);
-	print_failures(runner);
-	srunner_print(runner, CK_MINIMAL);
 	failed = srunner_ntests_failed(runner);
+	/* Check names what failed after its closing line; here that line is the last. */
+	if (failed)
+		srunner_print(runner, CK_NORMAL);
+	srunner_print(runner, CK_MINIMAL);
 	srunner_free(runner);
 	return failed ? 1 : 0;
 }

@@ -188,20 +188,33 @@ int sock_install(struct net *net, struct sock *sock)
 	return sock->fd;
 }
 
+/* The listener there that @skip others come before, and how many listen there. */
+static struct sock *listener_after(struct net *net, const struct name *name, unsigned int skip,
+				   unsigned int *nr)
+{
+	struct sock *found = NULL;
+	struct name to = *name;
+
+	*nr = 0;
+	for (unsigned int i = 0; i < net->fd_end; i++) {
+		struct sock *sock = net->fds[i];
+
+		if (!sock || sock->state != SOCK_LISTENING || !name_overlaps(&sock->local, &to))
+			continue;
+		if ((*nr)++ == skip)
+			found = sock;
+	}
+	return found;
+}
+
 /* Of those that listen there, each in its turn. */
 struct sock *net_listener(struct net *net, const struct name *name)
 {
-	struct sock *found[SOMAXCONN];
-	struct name to = *name;
-	unsigned int n = 0;
+	struct sock *found;
+	unsigned int nr;
 
-	for (unsigned int i = 0; i < net->fd_end && n < SOMAXCONN; i++) {
-		struct sock *sock = net->fds[i];
-
-		if (sock && sock->state == SOCK_LISTENING && name_overlaps(&sock->local, &to))
-			found[n++] = sock;
-	}
-	return n ? found[net->turn++ % n] : NULL;
+	found = listener_after(net, name, 0, &nr);
+	return nr > 1 ? listener_after(net, name, net->turn++ % nr, &nr) : found;
 }
 
 /* ---- the calls ---- */
