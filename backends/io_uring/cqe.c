@@ -10,37 +10,6 @@
 #include "backends/inline.h"
 #include "backends/io_uring/uring.h"
 
-/* A receive that the kernel ended: is that the operation's end? */
-static void recv_stream_ended(struct uring *u, struct mn_op *op, int res)
-{
-	if (res == 0 || (res < 0 && res != -ENOBUFS && res != -EINTR && res != -EAGAIN))
-		op_complete(op, res);
-	else if (op->state == OP_CANCELING)
-		op_complete(op, -ECANCELED);
-	else if (res == -ENOBUFS)
-		uring_starve(u, op);
-	else
-		uring_resubmit(u, op);
-}
-
-static void recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
-{
-	if (cqe->flags & IORING_CQE_F_BUFFER) {
-		struct mn_chunk *chunk =
-			uring_take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-
-		if (cqe->res > 0) {
-			chunk->len = (uint32_t)cqe->res;
-			op->chunk = chunk;
-			op_deliver(op, cqe->res);
-		} else {
-			pool_put(chunk);
-		}
-	}
-	if (!(cqe->flags & IORING_CQE_F_MORE))
-		recv_stream_ended(u, op, cqe->res);
-}
-
 static bool accept_transient(int res)
 {
 	return res >= 0 || res == -ECONNABORTED || res == -EINTR || res == -EAGAIN;
@@ -115,12 +84,15 @@ static void signaled(struct uring *u, struct mn_op *op, int res)
 
 static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
 {
-	/* It ended before there was room for the request to cancel it. */
-	if (op->priv == OP_UNCANCELED && !(cqe->flags & IORING_CQE_F_MORE))
-		op_list_del(&u->uncanceled, op);
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		/* It ended before there was room for the request to cancel it. */
+		if (op->priv == OP_UNCANCELED)
+			op_list_del(&u->uncanceled, op);
+		op->priv = OP_REAPED;
+	}
 	switch (op->code) {
 	case MN_OP_RECV_STREAM:
-		recv_stream(u, op, cqe);
+		uring_recv_stream(u, op, cqe);
 		break;
 	case MN_OP_ACCEPT_STREAM:
 		accept_stream(u, op, cqe);

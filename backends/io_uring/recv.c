@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The buffer ring: chunks of the shard's pool that the kernel may receive
- * into. It is kept full, and no fuller than its size, so that the same warm
- * chunks go round. A receive that finds it empty is put on the starved list
- * and armed again when there are chunks: back-pressure, not an error.
+ * Receives of streams, and the buffer ring that they share: chunks of the
+ * shard's pool that the kernel may receive into. It is kept full, and no
+ * fuller than its size, so that the same warm chunks go round.
+ *
+ * A multishot receive that finds the ring empty is put on the starved list and
+ * armed again when there are chunks: back-pressure, not an error. But it
+ * takes a chunk for all that comes, and more before it can be cancelled. So
+ * when the pool is pressed the ring is left to run dry, and a stream waits for
+ * readiness and then receives one chunk (or, when the last ones are in the
+ * ring, one of those): who does not go on with what it has cannot take what
+ * the others need.
  */
+#include <errno.h>
+
 #include "backends/io_uring/uring.h"
 
 void uring_refill(struct uring *u)
@@ -14,7 +23,7 @@ void uring_refill(struct uring *u)
 	uint32_t full = min(u->buf_mask + 1u, pool->chunks_max / 2);
 	uint16_t tail = u->buf_tail;
 
-	while (u->nr_bufs < full) {
+	while (u->nr_bufs < full && !pool_pressed(pool)) {
 		struct mn_chunk *chunk = pool_get(pool);
 		struct io_uring_buf *buf = &u->bufs->bufs[tail & u->buf_mask];
 
@@ -33,7 +42,7 @@ void uring_refill(struct uring *u)
 	io_uring_smp_store_release(&u->bufs->tail, tail);
 }
 
-void uring_starve(struct uring *u, struct mn_op *op)
+static void starve(struct uring *u, struct mn_op *op)
 {
 	stats_add(u->be.shard, STAT_STARVED, 1);
 	op->priv = OP_STARVED;
@@ -43,6 +52,84 @@ void uring_starve(struct uring *u, struct mn_op *op)
 /* As many as there are buffers: the others would only come back at once. */
 void uring_feed(struct uring *u)
 {
-	for (uint32_t n = u->nr_bufs; n && u->starved.head; n--)
+	struct pool *pool = &u->be.shard->pool;
+
+	uint32_t n = u->nr_bufs + (pool_pressed(pool) ? pool->nr_free : 0);
+
+	for (; n && u->starved.head; n--)
 		uring_resubmit(u, op_list_pop(&u->starved));
+}
+
+/* A request was over for the kernel: is that the operation's end? */
+static void request_ended(struct uring *u, struct mn_op *op, int res)
+{
+	if (res == 0 || (res < 0 && res != -ENOBUFS && res != -EINTR && res != -EAGAIN))
+		op_complete(op, res);
+	else if (op->state == OP_CANCELING)
+		op_complete(op, -ECANCELED);
+	else if (res == -ENOBUFS && !pool_pressed(&u->be.shard->pool))
+		starve(u, op);
+	else
+		uring_resubmit(u, op);
+}
+
+/* One chunk of what there is: how the request for it ends. */
+static int recv_chunk(struct uring *u, struct mn_op *op, struct mn_chunk *chunk)
+{
+	ssize_t n = recv(op->fd, chunk->data, u->be.shard->pool.chunk_size, MSG_DONTWAIT);
+
+	stats_add(u->be.shard, STAT_SYSCALLS, 1);
+	if (n <= 0) {
+		n = n ? -errno : 0;
+		pool_put(chunk);
+		return (int)n;
+	}
+	chunk->len = (uint32_t)n;
+	op->chunk = chunk;
+	op_deliver(op, n);
+	return -EAGAIN;
+}
+
+static void recv_ready(struct uring *u, struct mn_op *op, int res)
+{
+	struct mn_chunk *chunk = NULL;
+
+	if (res >= 0) {
+		res = -EAGAIN;
+		if (op->state != OP_CANCELING)
+			chunk = pool_get(&u->be.shard->pool);
+	}
+	if (chunk)
+		request_ended(u, op, recv_chunk(u, op, chunk));
+	else if (res == -EAGAIN && op->state != OP_CANCELING && !u->nr_bufs)
+		starve(u, op);
+	else
+		request_ended(u, op, res);
+}
+
+static struct mn_chunk *take_buffer(struct uring *u, unsigned int bid)
+{
+	u->nr_bufs--;
+	return pool_chunk(&u->be.shard->pool, bid);
+}
+
+void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	if (op->be.num) {
+		recv_ready(u, op, cqe->res);
+		return;
+	}
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		struct mn_chunk *chunk = take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+
+		if (cqe->res > 0) {
+			chunk->len = (uint32_t)cqe->res;
+			op->chunk = chunk;
+			op_deliver(op, cqe->res);
+		} else {
+			pool_put(chunk);
+		}
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		request_ended(u, op, cqe->res);
 }

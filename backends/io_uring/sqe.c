@@ -22,14 +22,26 @@ static struct io_uring_sqe *sqe_get(struct uring *u)
 	return sqe;
 }
 
-static void prep_recv_stream(struct io_uring_sqe *sqe, struct mn_op *op)
+/* When buffers are short, one at a time: see recv.c. */
+static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
+	const struct pool *pool = &u->be.shard->pool;
+	bool one = pool_pressed(pool);
+
+	op->be.num = one && (pool->nr_free || !u->nr_bufs);
+	if (op->be.num) {
+		io_uring_prep_poll_add(sqe, op->fd, POLLIN);
+		return;
+	}
+	if (one)
+		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
+	else
+		io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = 0;
 }
 
-static void op_prep(struct mn_op *op, struct io_uring_sqe *sqe)
+static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->code) {
 	case MN_OP_POLL:
@@ -46,7 +58,7 @@ static void op_prep(struct mn_op *op, struct io_uring_sqe *sqe)
 		io_uring_prep_sendmsg(sqe, op->fd, op->msg.hdr, MSG_NOSIGNAL | MSG_WAITALL);
 		break;
 	case MN_OP_RECV_STREAM:
-		prep_recv_stream(sqe, op);
+		prep_recv_stream(u, op, sqe);
 		break;
 	case MN_OP_ACCEPT_STREAM:
 		io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -76,7 +88,7 @@ void uring_resubmit(struct uring *u, struct mn_op *op)
 	struct io_uring_sqe *sqe = u->unqueued.head ? NULL : sqe_get(u);
 
 	if (sqe) {
-		op_prep(op, sqe);
+		op_prep(u, op, sqe);
 	} else {
 		op->priv = OP_UNQUEUED;
 		op_list_push(&u->unqueued, op);
@@ -90,7 +102,7 @@ void uring_submit_unqueued(struct uring *u)
 	while (u->uncanceled.head && (sqe = io_uring_get_sqe(&u->ring)))
 		prep_cancel(op_list_pop(&u->uncanceled), sqe);
 	while (u->unqueued.head && (sqe = io_uring_get_sqe(&u->ring)))
-		op_prep(op_list_pop(&u->unqueued), sqe);
+		op_prep(u, op_list_pop(&u->unqueued), sqe);
 }
 
 void uring_submit(struct backend *be, struct mn_op *op)
@@ -117,6 +129,8 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 	struct uring *u = to_uring(be);
 	struct io_uring_sqe *sqe;
 
+	if (op->priv == OP_REAPED)
+		return;
 	if (op->priv != OP_IN_RING) {
 		op_list_del(op->priv == OP_STARVED ? &u->starved : &u->unqueued, op);
 		if (op->code == MN_OP_SIGNAL)

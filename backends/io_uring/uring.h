@@ -5,7 +5,7 @@
  *	setup.c	flags and sizes, found by trying; what all shards share
  *	sqe.c	from operations to submission entries
  *	cqe.c	from completion entries to operations
- *	recv.c	the buffer ring, and receives that wait for buffers
+ *	recv.c	the buffer ring, and receives of streams
  *	turn.c	the one system call of a turn
  *	io_uring.c	the ops table
  */
@@ -97,8 +97,8 @@ static inline struct mn_op *op_list_pop(struct op_list *list)
 	return op;
 }
 
-/* Values of op->priv. */
-enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED };
+/* Values of op->priv: who has it. REAPED: nobody, until it is submitted again or completed. */
+enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED, OP_REAPED };
 
 /* setup.c */
 int uring_probe(const char *arg);
@@ -119,14 +119,8 @@ unsigned int uring_reap(struct uring *u);
 
 /* recv.c */
 void uring_refill(struct uring *u);
-void uring_starve(struct uring *u, struct mn_op *op);
+void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe);
 void uring_feed(struct uring *u);
-
-static inline struct mn_chunk *uring_take_buffer(struct uring *u, unsigned int bid)
-{
-	u->nr_bufs--;
-	return pool_chunk(&u->be.shard->pool, bid);
-}
 
 /* turn.c */
 unsigned int uring_turn(struct backend *be, int64_t deadline_ns);

@@ -12,8 +12,6 @@
 #include "lib/mem/mem.h"
 #include "lib/net/stream.h"
 
-#define OUT_PRESSED	2	/* slices: one on its way, one to follow */
-
 MN_PARAM(uint, out_max, 262144, 4096, 1 << 30, "bytes that a connection may queue for sending");
 
 void batches_free(struct shard *shard)
@@ -90,7 +88,6 @@ void out_drop(struct mn_stream *stream)
 	while ((batch = stream->queued)) {
 		stream->queued = batch->next;
 		stream->out_bytes -= batch->bytes;
-		stream->nr_out -= batch->nr_slices;
 		batch_put(batch);
 	}
 	stream->queued_tail = &stream->queued;
@@ -104,7 +101,6 @@ void out_sent(struct mn_op *op, int64_t res)
 
 	stream->sending = NULL;
 	stream->out_bytes -= batch->bytes;
-	stream->nr_out -= batch->nr_slices;
 	stream->sent = true;
 	batch_put(batch);
 	if (res >= 0)
@@ -130,11 +126,11 @@ static void write_cancel(void *obj)
 		task_schedule(mn_self, stream->writer);
 }
 
-/* When buffers are short nobody may hold more than a few that wait to be sent. */
+/* When buffers are short nobody may go on before what it has was sent. */
 static bool out_over(const struct mn_stream *stream, size_t limit)
 {
 	return stream->out_bytes > limit ||
-	       (stream->nr_out > OUT_PRESSED && pool_pressed(&mn_self->pool));
+	       (stream->out_bytes && pool_pressed(&mn_self->pool));
 }
 
 int out_wait(struct mn_stream *stream, size_t limit)
@@ -166,7 +162,6 @@ static int out_push(struct mn_stream *stream, struct mn_buf *out)
 	batch->slice[batch->nr_slices++] = *out;
 	batch->bytes += out->len;
 	stream->out_bytes += out->len;
-	stream->nr_out++;
 	*out = (struct mn_buf){ .len = 0 };
 	return 0;
 }

@@ -18,11 +18,10 @@ static void reader_wake(struct mn_stream *stream)
 		task_schedule(mn_self, stream->reader);
 }
 
-/* When buffers are short nobody may hold more than one unread. */
+/* When buffers are short nobody may hold more than one unread, nor get it before it is wanted. */
 static bool in_full(const struct mn_stream *stream)
 {
-	return stream->in_bytes >= param_in_max ||
-	       (stream->nr_in > 1 && pool_pressed(&mn_self->pool));
+	return stream->in_bytes >= param_in_max || pool_pressed(&mn_self->pool);
 }
 
 static void received(struct mn_op *op, int64_t res);
@@ -35,13 +34,18 @@ static void recv_start(struct mn_stream *stream)
 	op_start(&stream->recv);
 }
 
+static void in_resume(struct mn_stream *stream)
+{
+	if (stream->in_paused && !mn_op_in_flight(&stream->recv))
+		recv_start(stream);
+}
+
 static void in_push(struct mn_stream *stream, struct mn_chunk *chunk)
 {
 	chunk->next = NULL;
 	*stream->in_tail = chunk;
 	stream->in_tail = &chunk->next;
 	stream->in_bytes += chunk->len;
-	stream->nr_in++;
 	stats_add(mn_self, STAT_BYTES_IN, chunk->len);
 	if (in_full(stream) && !stream->in_paused) {
 		stream->in_paused = true;
@@ -97,21 +101,21 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 
 	if (stream->aborted)
 		return stream->in_err;
-	if (!chunk)
+	if (!chunk) {
+		in_resume(stream);
 		return stream->in_ended ? stream->in_err : -EAGAIN;
+	}
 	stream->in_head = chunk->next;
 	if (!stream->in_head)
 		stream->in_tail = &stream->in_head;
 	stream->in_bytes -= chunk->len;
-	stream->nr_in--;
 	stream_touch(stream);
 	*in = (struct mn_buf){ .data = chunk->data,
 			       .len = chunk->len,
 			       .chunk = chunk,
 			       .share = chunk->home->chunk_size };
-	if (stream->in_paused && stream->in_bytes <= param_in_max / 2 &&
-	    !mn_op_in_flight(&stream->recv))
-		recv_start(stream);
+	if (stream->in_bytes <= param_in_max / 2 && !pool_pressed(&mn_self->pool))
+		in_resume(stream);
 	return chunk->len;
 }
 

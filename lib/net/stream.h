@@ -32,7 +32,6 @@ struct mn_stream {
 	struct mn_chunk *in_head;
 	struct mn_chunk **in_tail;
 	uint32_t in_bytes;
-	uint32_t nr_in;
 	bool in_paused;		/* the receive is stopped, or being stopped, for the limit */
 	bool in_ended;		/* @in_err is final: nothing comes after what is queued */
 	bool aborted;
@@ -46,7 +45,6 @@ struct mn_stream {
 	struct batch *queued, **queued_tail;
 	struct batch *filling;	/* the last of them */
 	size_t out_bytes;	/* in all of them */
-	uint32_t nr_out;	/* slices in all of them: a buffer may hold one byte */
 	int out_err;
 	struct mn_task *writer;	/* scheduled when output shrank, or failed */
 
