@@ -14,7 +14,9 @@ enum op_state {
 	OP_DONE,
 };
 
+/* op->flags */
 #define OP_MORE	0x01	/* this delivery of a multishot operation is not the last */
+#define OP_TOLD	0x02	/* RECV_STREAM: a send began since, whose result tells of a reset, too */
 
 /* Completes by resolving op->done. */
 void op_resolve(struct mn_op *op, int64_t res);

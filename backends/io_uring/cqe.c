@@ -85,9 +85,9 @@ static void signaled(struct uring *u, struct mn_op *op, int res)
 static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
 {
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		/* It ended before there was room for the request to cancel it. */
-		if (op->priv == OP_UNCANCELED)
-			op_list_del(&u->uncanceled, op);
+		/* UNCANCELED: before there was room for the request to cancel it. */
+		if (op->pprev)
+			op_list_del(op->priv == OP_UNCANCELED ? &u->uncanceled : &u->heard, op);
 		op->priv = OP_REAPED;
 	}
 	switch (op->code) {

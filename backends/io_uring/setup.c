@@ -117,6 +117,7 @@ static int ring_open(struct uring *u, const struct uring_plan *plan)
 	op_list_init(&u->unqueued);
 	op_list_init(&u->uncanceled);
 	op_list_init(&u->starved);
+	op_list_init(&u->heard);
 	return 0;
 }
 

@@ -28,8 +28,9 @@ static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_
 	const struct pool *pool = &u->be.shard->pool;
 	bool one = pool_pressed(pool);
 
-	op->be.num = one && (pool->nr_free || !u->nr_bufs);
-	if (op->be.num) {
+	op->be.num = RECV_BUFFERS;
+	if (one && (pool->nr_free || !u->nr_bufs)) {
+		op->be.num = RECV_POLLED;
 		io_uring_prep_poll_add(sqe, op->fd, POLLIN);
 		return;
 	}
@@ -108,6 +109,7 @@ void uring_submit_unqueued(struct uring *u)
 void uring_submit(struct backend *be, struct mn_op *op)
 {
 	op->be.num = 0;
+	op->pprev = NULL;
 	if (op_is_inline(op)) {
 		op_complete(op, inline_op(op, false));
 		return;
@@ -138,6 +140,8 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 		op_complete(op, -ECANCELED);
 		return;
 	}
+	if (op->pprev)
+		op_list_del(&u->heard, op);
 	sqe = sqe_get(u);
 	if (sqe) {
 		prep_cancel(op, sqe);

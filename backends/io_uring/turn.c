@@ -79,6 +79,9 @@ unsigned int uring_turn(struct backend *be, int64_t deadline_ns)
 		uring_refill(u);
 		uring_feed(u);
 	}
+	/* Before a sleep; and now and then in a shard that never sleeps. */
+	if (u->heard.head && (deadline_ns || !(u->turns++ % 256)))
+		uring_ask(u);
 	if (!u->wake_armed)
 		uring_arm_wake(u);
 

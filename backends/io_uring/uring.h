@@ -50,6 +50,8 @@ struct uring {
 	struct op_list unqueued;	/* waiting for room in the submission queue */
 	struct op_list uncanceled;	/* in the ring, their cancel request waits likewise */
 	struct op_list starved;		/* receives waiting for buffers */
+	struct op_list heard;		/* in the ring, may have missed a reset: see recv.c */
+	uint32_t turns;			/* with some of these */
 	struct io_uring ring;
 
 	/* once */
@@ -100,6 +102,9 @@ static inline struct mn_op *op_list_pop(struct op_list *list)
 /* Values of op->priv: who has it. REAPED: nobody, until it is submitted again or completed. */
 enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED, OP_REAPED };
 
+/* Values of op->be.num of a stream's receive. DEAD: the error that is its end is added. */
+enum { RECV_BUFFERS, RECV_POLLED, RECV_DEAD };
+
 /* setup.c */
 int uring_probe(const char *arg);
 int uring_open(struct backend *const *be, unsigned int n, const char *arg);
@@ -121,6 +126,7 @@ unsigned int uring_reap(struct uring *u);
 void uring_refill(struct uring *u);
 void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe);
 void uring_feed(struct uring *u);
+void uring_ask(struct uring *u);
 
 /* turn.c */
 unsigned int uring_turn(struct backend *be, int64_t deadline_ns);

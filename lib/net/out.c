@@ -78,6 +78,7 @@ static void out_start(struct mn_stream *stream)
 		op->msg.hdr = &batch->hdr;
 	}
 	op->complete = out_sent;
+	stream->recv.flags |= OP_TOLD;
 	op_start(op);
 }
 
