@@ -130,8 +130,7 @@ static void write_cancel(void *obj)
 /* When buffers are short nobody may go on before what it has was sent. */
 static bool out_over(const struct mn_stream *stream, size_t limit)
 {
-	return stream->out_bytes > limit ||
-	       (stream->out_bytes && pool_pressed(&mn_self->pool));
+	return stream->out_bytes > limit || (stream->out_bytes && pool_pressed(&mn_self->pool));
 }
 
 int out_wait(struct mn_stream *stream, size_t limit)
