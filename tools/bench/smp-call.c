@@ -190,6 +190,26 @@ static void oneway_run(struct bench_case *c, uint64_t n)
 	mn_self = c->shard;
 }
 
+/* One fiber asks all shards, itself too, and waits for all answers. */
+static int callall_fiber(void *arg)
+{
+	for (uint64_t n = *(uint64_t *)arg; n; n--)
+		mn_call_all(nothing, NULL);
+	return 0;
+}
+
+static void callall_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *s = duo->world.shards[0];
+
+	mn_self = s;
+	mn_spawn(callall_fiber, &n, NULL);
+	while (s->fibers.nr_live)
+		shard_step(s, false);
+	mn_self = c->shard;
+}
+
 static const struct bench smp_call_roundtrip = {
 	.name = "smp.call.roundtrip",
 	.kind = &queue_kind,
@@ -207,6 +227,15 @@ static const struct bench smp_call_pipelined = {
 	.close = duo_close,
 };
 bench_register(smp_call_pipelined);
+
+static const struct bench smp_callall = {
+	.name = "smp.callall",
+	.kind = &queue_kind,
+	.open = awake_open,
+	.run = callall_run,
+	.close = duo_close,
+};
+bench_register(smp_callall);
 
 static const struct bench smp_post_oneway = {
 	.name = "smp.post.oneway",
