@@ -122,15 +122,20 @@ static int resolve_later(void *arg)
 	return err;
 }
 
-static struct mn_fiber *start_later(struct later *later, int64_t ns, int64_t result)
+static struct mn_fiber *start_resolver(struct later *later, int64_t ns, int64_t result)
 {
 	struct mn_fiber *fiber;
 
-	mn_future_init(&later->future);
 	later->ns = ns;
 	later->result = result;
 	ck_assert_int_eq(mn_spawn(resolve_later, later, &fiber), 0);
 	return fiber;
+}
+
+static struct mn_fiber *start_later(struct later *later, int64_t ns, int64_t result)
+{
+	mn_future_init(&later->future);
+	return start_resolver(later, ns, result);
 }
 
 static int all_fiber(void *arg)
@@ -163,14 +168,16 @@ static int any_fiber(void *arg)
 	struct mn_future *futures[3];
 	struct mn_fiber *fiber[3];
 
-	fiber[0] = start_later(&later[0], 30 * MN_MSEC, 10);
-	fiber[1] = start_later(&later[1], 1 * MN_MSEC, 11);
-	fiber[2] = start_later(&later[2], 60 * MN_MSEC, 12);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
+		mn_future_init(&later[i].future);
 		futures[i] = &later[i].future;
+	}
+	fiber[1] = start_resolver(&later[1], MN_MSEC, 11);
 	ck_assert_int_eq(mn_await_any(futures, 0), -EINVAL);
 	ck_assert_int_eq(mn_await_any(futures, 3), 1);
 	ck_assert_int_eq(mn_await_any(futures, 3), 1);	/* not taken: still the one */
+	fiber[0] = start_resolver(&later[0], MN_MSEC, 10);
+	fiber[2] = start_resolver(&later[2], 2 * MN_MSEC, 12);
 	ck_assert(mn_await(futures[0]) == 10);	/* the others can be awaited again */
 	ck_assert(mn_await(futures[2]) == 12);
 	for (int i = 0; i < 3; i++)
@@ -186,14 +193,16 @@ END_TEST
 
 static int timeout_fiber(void *arg)
 {
-	struct later later;
-	struct mn_fiber *fiber = start_later(&later, 20 * MN_MSEC, 5);
 	int64_t from_ns = mn_now();
+	struct mn_fiber *fiber;
+	struct later later;
 
+	mn_future_init(&later.future);
 	ck_assert(mn_await_timeout(&later.future, 0) == -ETIMEDOUT);
 	ck_assert(mn_await_timeout(&later.future, MN_MSEC) == -ETIMEDOUT);
 	ck_assert(!mn_future_ready(&later.future));
 	ck_assert(mn_now() - from_ns >= MN_MSEC);
+	fiber = start_resolver(&later, MN_MSEC, 5);
 	ck_assert(mn_await_timeout(&later.future, MN_NEVER) == 5);
 	return mn_join(fiber);
 }
