@@ -67,7 +67,11 @@ struct backend_ops {
 
 	/* from any thread */
 
-	/** @wake: end the wait of @be, or its next one; many wakes may be one */
+	/**
+	 * @wake: end the wait of @be, or its next one; many wakes may be one
+	 *	From a shard of the same world it may go out no sooner than
+	 *	with that shard's next turn(): one must follow.
+	 */
 	void (*wake)(struct backend *be);
 
 	/* once in a world's or a shard's life */
@@ -77,7 +81,9 @@ struct backend_ops {
 	 *	@be: @n zeroed states with ops and shard filled in. All or
 	 *	nothing: on failure (-errno, with a line logged that names what
 	 *	failed) nothing is left behind. Sizes that depend on limits are
-	 *	decided here, once, for all.
+	 *	decided here, once, for all. -EINVAL and -ENODEV are for what a
+	 *	parameter asks for and there is not, or not here, also logged:
+	 *	no other backend is tried then.
 	 */
 	int (*open)(struct backend *const *be, unsigned int n, const char *arg);
 
@@ -96,6 +102,9 @@ struct backend_ops {
 
 	/** @describe: one line of what was chosen, for --doctor and the tables */
 	void (*describe)(struct backend *be, char *text, size_t size);
+
+	/* The ways to wake() that "name:waker" chooses from, NULL at the end; NULL: there is one. */
+	const char *const *wakers;
 
 	bool virtual_time;	/* now() does not follow the cycle counter */
 	size_t state_size;	/* of the struct that embeds struct backend */

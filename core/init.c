@@ -81,8 +81,8 @@ static int world_set_up(struct mn_world *world, const struct topology *topology)
 		if (err)
 			return err;
 		err = world_open(world, topology->nr_shards, topology->cpus);
-		if (!err)
-			return 0;
+		if (!err || err == -EINVAL || err == -ENODEV)
+			return err;	/* these two: what was asked for cannot be */
 		if (param_backend) {
 			mn_err("backend %s: %s", world->backend.driver->name, strerror(-err));
 			return err;

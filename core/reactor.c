@@ -212,11 +212,15 @@ int shard_start(struct shard *s)
 
 void shard_main(struct shard *s)
 {
-	s->start_err = shard_start(s);
+	int err = shard_start(s);
+
+	s->start_err = err;
 	shard_started(s);
 	while (!s->start_err && !shard_done(s))
 		shard_step(s, true);
 	mesh_flush(s);
+	if (!err)	/* a wake-up may go out with the turn only */
+		backend_turn(s->be, 0);
 	log_flush(s);
 	mn_self = NULL;
 }

@@ -12,6 +12,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_PARKS]		= "parks",
 	[STAT_SPINS]		= "spins",
 	[STAT_WAKES]		= "wakes",
+	[STAT_WAKES_UNSENT]	= "wakes_unsent",
 	[STAT_MESSAGES]		= "messages",
 	[STAT_ACCEPTS]		= "accepts",
 	[STAT_ACCEPT_PAUSES]	= "accept_pauses",

@@ -18,6 +18,7 @@ enum stat_id {
 	STAT_PARKS,		/* waits in the kernel */
 	STAT_SPINS,		/* idle times that ended while spinning */
 	STAT_WAKES,		/* wake-ups sent to other shards */
+	STAT_WAKES_UNSENT,	/* io_uring: those that failed as messages; the eventfd did it */
 	STAT_MESSAGES,		/* sent to other shards */
 	STAT_ACCEPTS,
 	STAT_ACCEPT_PAUSES,	/* no descriptors left, or the connection limit */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Threads that are not shards: what they call, and how that ends. Every case
- * on every backend that has real time, with 1, 2 and 8 shards.
+ * on every backend and waker that has real time, with 1, 2 and 8 shards.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,17 +29,15 @@ static atomic_int nr_running, nr_ended, nr_left;
 
 static int nr_worlds(void)
 {
-	return nr_backends() * (int)ARRAY_SIZE(nr_shards);
+	return nr_wakers() * (int)ARRAY_SIZE(nr_shards);
 }
 
 static bool virtual_time(int i)
 {
-	const struct driver *drv = backend_kind.start[i / (int)ARRAY_SIZE(nr_shards)];
-
-	return container_of(drv, struct backend_ops, drv)->virtual_time;
+	return waker_virtual_time(i / (int)ARRAY_SIZE(nr_shards));
 }
 
-/* The loop variable counts combinations of backend and number of shards. */
+/* The loop variable counts combinations of waker and number of shards. */
 static void run(int i, mn_fiber_fn fn)
 {
 	unsigned int n = nr_shards[i % (int)ARRAY_SIZE(nr_shards)];
@@ -47,7 +45,7 @@ static void run(int i, mn_fiber_fn fn)
 
 	if (virtual_time(i))
 		return;
-	ret = run_backend(i / (int)ARRAY_SIZE(nr_shards), n, fn, NULL);
+	ret = run_waker(i / (int)ARRAY_SIZE(nr_shards), n, fn, NULL);
 	ck_assert_msg(ret == 0 || ret == RUN_SKIPPED, "%u shards: %d", n, ret);
 }
 
@@ -467,8 +465,8 @@ static int no_gate_fiber(void *arg)
 START_TEST(virtual_time_has_no_gate)
 {
 	if (virtual_time(_i))
-		ck_assert_int_eq(
-			run_backend(_i / (int)ARRAY_SIZE(nr_shards), 2, no_gate_fiber, NULL), 0);
+		ck_assert_int_eq(run_waker(_i / (int)ARRAY_SIZE(nr_shards), 2, no_gate_fiber, NULL),
+				 0);
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Calls between shards: results, credits, cancellation, deadlines, lanes.
- * Every case on every backend and queue, with 1, 2 and 8 shards.
+ * Every case on every backend, waker and queue, with 1, 2 and 8 shards.
  */
 #include <stdatomic.h>
 
@@ -19,17 +19,17 @@ static int nr_queues(void)
 	return (int)(queue_kind.stop - queue_kind.start);
 }
 
-/* The loop variable counts combinations of backend, queue and number of shards. */
+/* The loop variable counts combinations of waker, queue and number of shards. */
 static int nr_worlds(void)
 {
-	return nr_backends() * nr_queues() * (int)ARRAY_SIZE(nr_shards);
+	return nr_wakers() * nr_queues() * (int)ARRAY_SIZE(nr_shards);
 }
 
 static void run(int i, mn_fiber_fn fn)
 {
 	int n = i % (int)ARRAY_SIZE(nr_shards), rest = i / (int)ARRAY_SIZE(nr_shards);
 	const char *queue = queue_kind.start[rest % nr_queues()]->name;
-	const char *backend = backend_kind.start[rest / nr_queues()]->name;
+	const char *backend = waker_backend(rest / nr_queues());
 	int ret = run_queue(backend, queue, nr_shards[n], fn, NULL);
 
 	ck_assert_msg(ret == 0 || ret == RUN_SKIPPED, "%s, %s, %u shards: %d", backend, queue,

@@ -9,10 +9,10 @@
 #include "tests/world.h"
 #include "timers/timer_queue.h"
 
-/* Run a fiber on every backend; skipped ones have said why. */
+/* Run a fiber on every backend and waker; skipped ones have said why. */
 static void run(int i, unsigned int nr_shards, mn_fiber_fn fn)
 {
-	int ret = run_backend(i, nr_shards, fn, NULL);
+	int ret = run_waker(i, nr_shards, fn, NULL);
 
 	ck_assert(ret == 0 || ret == RUN_SKIPPED);
 }
@@ -203,7 +203,7 @@ Suite *suite_core_shard(void)
 {
 	Suite *s = suite_create("core_shard");
 	TCase *tc = tcase_create("core_shard");
-	int n = nr_backends();
+	int n = nr_wakers();
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	tcase_add_loop_test(tc, sleeps_are_never_short_and_in_virtual_time_late_by_a_tick_at_most,

@@ -107,6 +107,37 @@ START_TEST(io_uring_that_cannot_be_opened_falls_back)
 }
 END_TEST
 
+/* ---- io_uring, but not the waker that is wanted ---- */
+
+/* The probe and two shards get their rings; those that try messages do not. */
+static const struct spawn no_messages = { .inject = "io_uring_setup:error=ENOMEM:when=4+" };
+
+START_TEST(a_waker_that_cannot_be_tried_is_not_chosen)
+{
+	need_strace();
+	need_backend("io_uring");
+	echo_works(serving_start(&p, "io_uring", &no_messages, ARGS("--cpus=2", "--stats")));
+	program_stop(&p);
+	program_said(program_out(&p), ARGS("eventfd waker: msg_ring: Cannot allocate memory"));
+}
+END_TEST
+
+/* Nor is another backend. */
+START_TEST(a_waker_that_was_asked_for_has_no_substitute)
+{
+	need_strace();
+	need_backend("io_uring");
+	ck_assert_int_eq(program_run(&p, &no_messages,
+				     ARGS("mn-echo", "--listen=127.0.0.1:0", "--cpus=2",
+					  "--io_uring.waker=msg_ring")),
+			 1);
+	program_said(program_err(&p),
+		     ARGS("--io_uring.waker=msg_ring: cannot", "Cannot allocate memory"));
+	ck_assert_int_eq(program_nr_lines(&p), 1);
+	ck_assert_str_eq(program_out(&p), "");
+}
+END_TEST
+
 /* ---- a start that cannot be ---- */
 
 static const struct denial start_denials[] = {
@@ -318,6 +349,8 @@ static TCase *tcase_faults(void)
 	tcase_add_loop_test(tc, io_uring_denied_and_the_only_one_is_refused, 0,
 			    ARRAY_SIZE(denials));
 	tcase_add_test(tc, io_uring_that_cannot_be_opened_falls_back);
+	tcase_add_test(tc, a_waker_that_cannot_be_tried_is_not_chosen);
+	tcase_add_test(tc, a_waker_that_was_asked_for_has_no_substitute);
 	tcase_add_loop_test(tc, a_start_that_fails_says_why_and_ends, 0,
 			    NR_SERVING * ARRAY_SIZE(start_denials));
 	tcase_add_loop_test(tc, a_storm_of_failing_calls_loses_nothing, 0, ARRAY_SIZE(storms));

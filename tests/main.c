@@ -33,6 +33,8 @@ static const struct {
 	SUITE_ENTRY(backend_contract),
 	SUITE_ENTRY(core),
 	SUITE_ENTRY(core_shard),
+	SUITE_ENTRY(uring_waker),
+	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),

@@ -122,6 +122,19 @@ START_TEST(bad_io_uring_parameters_are_refused)
 }
 END_TEST
 
+START_TEST(an_unknown_waker_is_refused)
+{
+	/* clang-format off */
+	static const struct refusal unknown = {
+		{ "mn-hello", "--io_uring.waker=nosuch" }, NULL, 2,
+		{ "--io_uring.waker=nosuch", "auto, eventfd or msg_ring" } };
+	/* clang-format on */
+
+	need_backend("io_uring");
+	is_refused(&unknown);
+}
+END_TEST
+
 /* ---- ports ---- */
 
 static const char *listen_on(unsigned int port)
@@ -284,6 +297,7 @@ Suite *suite_program(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, bad_usage_is_refused_in_one_line, 0, ARRAY_SIZE(refusals));
 	tcase_add_loop_test(tc, bad_io_uring_parameters_are_refused, 0, ARRAY_SIZE(uring_refusals));
+	tcase_add_test(tc, an_unknown_waker_is_refused);
 	tcase_add_loop_test(tc, a_port_that_another_mn_echo_has_is_refused, 0, NR_SERVING);
 	tcase_add_test(tc, a_port_that_another_program_has_is_refused);
 	tcase_add_test(tc, a_privileged_port_is_refused_to_nobody);

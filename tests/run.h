@@ -20,4 +20,13 @@ int run_queue(const char *backend, const char *queue, unsigned int nr_shards, mn
 /* The same for the loop variable of a test over all backends. */
 int run_backend(int i, unsigned int nr_shards, mn_fiber_fn fn, void *arg);
 
+/*
+ * The same over all backends, and a backend that has several ways to wake a
+ * shard with each of them: for whatever crosses shards.
+ */
+int nr_wakers(void);
+int run_waker(int i, unsigned int nr_shards, mn_fiber_fn fn, void *arg);
+const char *waker_backend(int i);	/* "io_uring:msg_ring"; until the next one */
+bool waker_virtual_time(int i);
+
 #endif

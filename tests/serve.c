@@ -13,7 +13,7 @@
 
 static void run(int i, unsigned int nr_shards, mn_fiber_fn fn)
 {
-	int ret = run_backend(i, nr_shards, fn, NULL);
+	int ret = run_waker(i, nr_shards, fn, NULL);
 
 	ck_assert(ret == 0 || ret == RUN_SKIPPED);
 }
@@ -278,7 +278,7 @@ Suite *suite_serve(void)
 {
 	Suite *s = suite_create("serve");
 	TCase *tc = tcase_create("serve");
-	int n = nr_backends();
+	int n = nr_wakers();
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	tcase_add_loop_test(tc, a_server_that_cannot_start_says_so_and_leaves_nothing, 0, n);

@@ -32,6 +32,8 @@ SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);
 SUITE(topology_sys);
+SUITE(uring_waker);
+SUITE(wake);
 
 /*
  * test_skip - leave a test that this machine or configuration cannot run

@@ -7,22 +7,27 @@
 #include "core/op.h"
 #include "tests/world.h"
 
-static const struct driver *backend_named(const char *name)
+/* "name" or "name:argument". */
+static struct driver_choice backend_named(const char *name)
 {
+	struct driver_choice choice = { .driver = NULL };
+	size_t len = strcspn(name, ":");
 	const struct driver *const *drv;
 
 	for (drv = backend_kind.start; drv < backend_kind.stop; drv++)
-		if (!strcmp((*drv)->name, name))
-			return *drv;
-	return NULL;
+		if (!strncmp((*drv)->name, name, len) && !(*drv)->name[len])
+			choice.driver = *drv;
+	choice.arg = name[len] ? name + len + 1 : NULL;
+	return choice;
 }
 
 bool world_make(struct mn_world *world, const char *backend, unsigned int nr_shards)
 {
-	const struct driver *drv = backend_named(backend);
-	int err = !drv ? -ENODEV : drv->probe ? drv->probe(NULL) : 0;
+	struct driver_choice choice = backend_named(backend);
+	const struct driver *drv = choice.driver;
+	int err = !drv ? -ENODEV : drv->probe ? drv->probe(choice.arg) : 0;
 
-	*world = (struct mn_world){ .backend.driver = drv };
+	*world = (struct mn_world){ .backend = choice };
 	if (err) {
 		printf("skipped: backend %s: %s\n", backend, strerror(-err));
 		return false;

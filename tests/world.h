@@ -17,7 +17,7 @@
 
 /*
  * world_begin - open and start a world over a backend
- * @backend: its name. Prints why and returns false if it cannot be used
+ * @backend: its name, with its argument after a colon. Prints why and returns false if it cannot be used
  * here. Timers and queues are the preferred ones. mn_self is shard 0.
  */
 bool world_begin(struct mn_world *world, const char *backend, unsigned int nr_shards);

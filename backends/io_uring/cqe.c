@@ -129,6 +129,9 @@ unsigned int uring_reap(struct uring *u)
 			if (!(cqe->flags & IORING_CQE_F_MORE))
 				u->wake_armed = false;
 			break;
+		case TAG_UNSENT:
+			uring_wake_unsent(u, (unsigned int)(cqe->user_data >> TAG_BITS));
+			break;
 		}
 	}
 	/* Release: the entries were read before the kernel may write there again. */

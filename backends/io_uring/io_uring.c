@@ -13,8 +13,9 @@ static void uring_describe(struct backend *be, char *text, size_t size)
 {
 	const struct uring_plan *plan = &to_uring(be)->plan;
 
-	snprintf(text, size, "%s; %u/%u entries, %u buffers, eventfd waker", plan->name,
-		 plan->sq_entries, plan->cq_entries, plan->buffers);
+	snprintf(text, size, "%s; %u/%u entries, %u buffers; %s waker: %s", plan->name,
+		 plan->sq_entries, plan->cq_entries, plan->buffers, waker_names[plan->waker - 1],
+		 plan->waker_why);
 }
 
 static const struct backend_ops uring_ops = {
@@ -27,6 +28,7 @@ static const struct backend_ops uring_ops = {
 	.start		= uring_start,
 	.close		= uring_close,
 	.describe	= uring_describe,
+	.wakers		= waker_names,
 	.state_size	= sizeof(struct uring),
 	.drv = {
 		.name	= "io_uring",

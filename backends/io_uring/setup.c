@@ -77,7 +77,7 @@ static int bufs_register(struct uring *u, unsigned int entries)
 	return 0;
 }
 
-static void ring_close(struct uring *u)
+void uring_ring_close(struct uring *u)
 {
 	size_t size = ((size_t)u->buf_mask + 1) * sizeof(struct io_uring_buf);
 
@@ -90,7 +90,7 @@ static void ring_close(struct uring *u)
 	u->wake_fd = -1;
 }
 
-static int ring_open(struct uring *u, const struct uring_plan *plan)
+int uring_ring_open(struct uring *u, const struct uring_plan *plan)
 {
 	struct io_uring_params params = {
 		.flags = plan->flags | IORING_SETUP_R_DISABLED,
@@ -108,10 +108,11 @@ static int ring_open(struct uring *u, const struct uring_plan *plan)
 	else
 		err = bufs_register(u, plan->buffers);
 	if (err) {
-		ring_close(u);
+		uring_ring_close(u);
 		return err;
 	}
 	u->plan = *plan;
+	u->msg_fd = u->ring.ring_fd;
 	u->enter_fd = u->ring.ring_fd;
 	u->enter_flags = params.features & URING_FEAT_NO_IOWAIT ? URING_ENTER_NO_IOWAIT : 0;
 	op_list_init(&u->unqueued);
@@ -121,7 +122,7 @@ static int ring_open(struct uring *u, const struct uring_plan *plan)
 	return 0;
 }
 
-static int ring_enable(struct uring *u)
+int uring_ring_enable(struct uring *u)
 {
 	int err = io_uring_register((unsigned int)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
 				    NULL, 0);
@@ -143,11 +144,11 @@ static int rings_open(struct backend *const *be, unsigned int n, const struct ur
 
 		/* Then the kernel's memory of the ring is near, too. */
 		topology_visit(be[i]->shard->world, be[i]->shard->cpu);
-		err = ring_open(to_uring(be[i]), plan);
+		err = uring_ring_open(to_uring(be[i]), plan);
 		if (!err)
 			continue;
 		while (i-- > 0)
-			ring_close(to_uring(be[i]));
+			uring_ring_close(to_uring(be[i]));
 		return err;
 	}
 	return 0;
@@ -210,6 +211,23 @@ static unsigned int power_of_two(unsigned int n)
 	return n;
 }
 
+/* All rings with the best flags and the largest sizes that there are. */
+static int rings_plan(struct backend *const *be, unsigned int n, struct uring_plan *plan)
+{
+	unsigned int rung = 0;
+	int err;
+
+	for (;;) {
+		plan->flags = flag_ladder[rung].flags;
+		plan->name = flag_ladder[rung].name;
+		err = rings_open_patiently(be, n, plan);
+		if (err == -EINVAL && rung + 1 < ARRAY_SIZE(flag_ladder))
+			rung++;
+		else if (err != -ENOMEM || (!memlock_raise() && !plan_shrink(plan)))
+			return err == -EINVAL ? -EOPNOTSUPP : err;
+	}
+}
+
 int uring_open(struct backend *const *be, unsigned int n, const char *arg)
 {
 	struct uring_plan plan = {
@@ -217,24 +235,22 @@ int uring_open(struct backend *const *be, unsigned int n, const char *arg)
 		.cq_entries = max(param_cq_entries, 2 * param_sq_entries),
 		.buffers = power_of_two(param_buffers),
 	};
-	unsigned int rung = 0;
-	int err;
+	int err = rings_plan(be, n, &plan);
 
-	for (;;) {
-		plan.flags = flag_ladder[rung].flags;
-		plan.name = flag_ladder[rung].name;
-		err = rings_open_patiently(be, n, &plan);
-		if (err == -EINVAL && rung + 1 < ARRAY_SIZE(flag_ladder))
-			rung++;
-		else if (err != -ENOMEM || (!memlock_raise() && !plan_shrink(&plan)))
-			break;
-	}
 	if (err == -ENOMEM)
 		mn_warn("io_uring: no memory for %u rings of %u/%u entries; RLIMIT_MEMLOCK is too low",
 			n, plan.sq_entries, plan.cq_entries);
 	else if (!err && plan.cq_entries < param_cq_entries)
 		mn_warn("io_uring: RLIMIT_MEMLOCK allows %u rings of %u/%u entries with %u buffers only",
 			n, plan.sq_entries, plan.cq_entries, plan.buffers);
+	if (err)
+		return err;
+	err = waker_choose(arg, n, &plan);
+	for (unsigned int i = 0; i < n; i++) {
+		to_uring(be[i])->plan = plan;
+		if (err)
+			uring_ring_close(to_uring(be[i]));
+	}
 	return err;
 }
 
@@ -242,7 +258,7 @@ int uring_start(struct backend *be)
 {
 	struct uring *u = to_uring(be);
 	unsigned int workers[2] = { param_workers, param_workers };
-	int err = ring_enable(u);
+	int err = uring_ring_enable(u);
 
 	if (err)
 		return err;
@@ -250,12 +266,13 @@ int uring_start(struct backend *be)
 	io_uring_register_iowq_max_workers(&u->ring, workers);
 	uring_refill(u);
 	uring_arm_wake(u);
+	u->messages = u->plan.waker == WAKER_MSG_RING;
 	return 0;
 }
 
 void uring_close(struct backend *be)
 {
-	ring_close(to_uring(be));
+	uring_ring_close(to_uring(be));
 }
 
 /* Receive one byte the way servers will: multishot, into the buffer ring. */
@@ -279,7 +296,7 @@ static int probe_recv(struct uring *u, int fd)
 static int probe_ring(struct uring *u)
 {
 	char memory[16] __attribute__((aligned(16))) = "";
-	int pair[2], err = ring_enable(u);
+	int pair[2], err = uring_ring_enable(u);
 
 	if (err)
 		return err;
@@ -298,12 +315,12 @@ static int probe_ring(struct uring *u)
 
 static int probe_open(struct uring *u)
 {
-	struct uring_plan plan = { .sq_entries = 8, .cq_entries = 16, .buffers = 8 };
+	struct uring_plan plan = PLAN_SMALL;
 	int err = -EINVAL;
 
 	for (unsigned int i = 0; err == -EINVAL && i < ARRAY_SIZE(flag_ladder); i++) {
 		plan.flags = flag_ladder[i].flags;
-		err = ring_open(u, &plan);
+		err = uring_ring_open(u, &plan);
 	}
 	return err;
 }
@@ -320,6 +337,8 @@ int uring_probe(const char *arg)
 	if (err)
 		return err;
 	err = probe_ring(&u);
-	ring_close(&u);
+	if (!err && arg)
+		err = waker_probe(arg, u.plan.flags);
+	uring_ring_close(&u);
 	return err;
 }

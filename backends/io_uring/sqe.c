@@ -6,12 +6,11 @@
  * control and never an error.
  */
 #include <poll.h>
-#include <unistd.h>
 
 #include "backends/inline.h"
 #include "backends/io_uring/uring.h"
 
-static struct io_uring_sqe *sqe_get(struct uring *u)
+struct io_uring_sqe *uring_sqe(struct uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
@@ -86,7 +85,7 @@ static void prep_cancel(struct mn_op *op, struct io_uring_sqe *sqe)
 
 void uring_resubmit(struct uring *u, struct mn_op *op)
 {
-	struct io_uring_sqe *sqe = u->unqueued.head ? NULL : sqe_get(u);
+	struct io_uring_sqe *sqe = u->unqueued.head ? NULL : uring_sqe(u);
 
 	if (sqe) {
 		op_prep(u, op, sqe);
@@ -142,34 +141,11 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 	}
 	if (op->pprev)
 		op_list_del(&u->heard, op);
-	sqe = sqe_get(u);
+	sqe = uring_sqe(u);
 	if (sqe) {
 		prep_cancel(op, sqe);
 	} else {
 		op->priv = OP_UNCANCELED;
 		op_list_push(&u->uncanceled, op);
 	}
-}
-
-/*
- * The wake-up descriptor is polled for ever and never read: every write to
- * it makes a completion.
- */
-void uring_arm_wake(struct uring *u)
-{
-	struct io_uring_sqe *sqe = sqe_get(u);
-
-	u->wake_armed = sqe;
-	if (!sqe)
-		return;
-	io_uring_prep_poll_multishot(sqe, u->wake_fd, POLLIN);
-	io_uring_sqe_set_data64(sqe, TAG_WAKE);
-}
-
-void uring_wake(struct backend *be)
-{
-	uint64_t one = 1;
-	ssize_t n = write(to_uring(be)->wake_fd, &one, sizeof(one));
-
-	(void)n;	/* it fails only when the counter is full: then it is readable */
 }

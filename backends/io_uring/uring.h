@@ -7,6 +7,8 @@
  *	cqe.c	from completion entries to operations
  *	recv.c	the buffer ring, and receives of streams
  *	turn.c	the one system call of a turn
+ *	waker.c	waking a shard that waits, and the choice of how
+ *	try.c	whether waking by message works here, and what it costs
  *	io_uring.c	the ops table
  */
 #ifndef BACKENDS_IO_URING_URING_H
@@ -21,8 +23,10 @@
 /* What a completion entry is about: the low bits of its user_data. */
 #define TAG_OP		0UL	/* the rest is the operation */
 #define TAG_WAKE	1UL	/* the poll of the wake-up eventfd */
-#define TAG_IGNORE	2UL	/* the answer to a cancel request */
+#define TAG_IGNORE	2UL	/* the answer to a cancel request; a wake-up by message */
+#define TAG_UNSENT	3UL	/* a message that failed; the rest is the shard that sleeps */
 #define TAG_MASK	7UL
+#define TAG_BITS	3
 
 /* A first-in, first-out queue of operations, linked by next and pprev. */
 struct op_list {
@@ -30,12 +34,21 @@ struct op_list {
 	struct mn_op **tail;
 };
 
-/* The sizes of a ring; one decision for all shards. */
+enum waker { WAKER_AUTO, WAKER_EVENTFD, WAKER_MSG_RING };
+
+#define WAKER_WHY_MAX	64
+
+/* One decision for all shards. */
 struct uring_plan {
 	unsigned int sq_entries, cq_entries, buffers;
 	unsigned int flags;		/* IORING_SETUP_* */
 	const char *name;		/* of the flag set */
+	enum waker waker;
+	char waker_why[WAKER_WHY_MAX];
 };
+
+/* Of rings that only try something. */
+#define PLAN_SMALL	((struct uring_plan){ .sq_entries = 8, .cq_entries = 16, .buffers = 8 })
 
 struct uring {
 	struct backend be;
@@ -54,8 +67,11 @@ struct uring {
 	uint32_t turns;			/* with some of these */
 	struct io_uring ring;
 
-	/* once */
+	bool messages;			/* it may wake others by message: it is enabled */
+
+	/* once, and for those who wake it */
 	int wake_fd;
+	int msg_fd;			/* where messages for this ring go */
 	bool wake_armed;
 	struct uring_plan plan;
 	void *bufs_mem;
@@ -111,13 +127,37 @@ int uring_open(struct backend *const *be, unsigned int n, const char *arg);
 int uring_start(struct backend *be);
 void uring_close(struct backend *be);
 
+/* A ring by itself, disabled at first: 0 or -errno. */
+int uring_ring_open(struct uring *u, const struct uring_plan *plan);
+int uring_ring_enable(struct uring *u);	/* by the thread that will use it */
+void uring_ring_close(struct uring *u);
+
 /* sqe.c */
+struct io_uring_sqe *uring_sqe(struct uring *u);	/* NULL: not even after submitting */
 void uring_submit(struct backend *be, struct mn_op *op);
 void uring_cancel(struct backend *be, struct mn_op *op);
-void uring_wake(struct backend *be);
-void uring_arm_wake(struct uring *u);
 void uring_submit_unqueued(struct uring *u);
 void uring_resubmit(struct uring *u, struct mn_op *op);
+
+/* waker.c */
+extern const char *const waker_names[];
+int waker_probe(const char *arg, unsigned int flags);
+int waker_choose(const char *arg, unsigned int n, struct uring_plan *plan);
+void uring_wake(struct backend *be);
+void uring_wake_unsent(struct uring *u, unsigned int shard);
+void uring_arm_wake(struct uring *u);
+void uring_prep_poll_wake(struct io_uring_sqe *sqe, const struct uring *u);
+void uring_prep_message(struct io_uring_sqe *sqe, const struct uring *to, uint64_t if_unsent);
+void uring_write_wake(const struct uring *to);
+
+/* try.c */
+
+/* What one wake-up adds to a turn of the shard that sends it, ns. */
+struct waker_costs {
+	int64_t eventfd_ns, msg_ring_ns;
+};
+
+int waker_try(unsigned int flags, struct waker_costs *costs);
 
 /* cqe.c */
 unsigned int uring_reap(struct uring *u);
