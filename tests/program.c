@@ -237,6 +237,27 @@ START_TEST(what_was_asked_for_is_printed)
 }
 END_TEST
 
+START_TEST(the_doctor_measures_each_waker)
+{
+	cpu_set_t cpus;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+	if (CPU_COUNT(&cpus) < 2)
+		test_skip("there is one CPU");
+	need_backend(serving[_i]);
+	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-hello", "--cpus=2", "--doctor")), 0);
+	ck_assert_int_eq(program_nr_lines(&p), 0);
+	if (!strstr(program_out(&p), "\nwaking a shard that sleeps:\n"))
+		test_skip("less than two whole CPUs");
+	if (!strcmp(serving[_i], "io_uring"))
+		program_said(program_out(&p),
+			     ARGS("\n  io_uring:eventfd  ", "\n  io_uring:msg_ring "));
+	else
+		program_said(strstr(program_out(&p), "\nwaking "), ARGS("\n  libev  "));
+	program_said(program_out(&p), ARGS(" us until it runs; the sender's turn is "));
+}
+END_TEST
+
 START_TEST(options_win_over_the_environment)
 {
 	const struct spawn how = { .env = ARGS("MINISS_CPUS=2", "MINISS_LOG_LEVEL=0") };
@@ -302,6 +323,7 @@ Suite *suite_program(void)
 	tcase_add_test(tc, a_port_that_another_program_has_is_refused);
 	tcase_add_test(tc, a_privileged_port_is_refused_to_nobody);
 	tcase_add_loop_test(tc, what_was_asked_for_is_printed, 0, ARRAY_SIZE(requests));
+	tcase_add_loop_test(tc, the_doctor_measures_each_waker, 0, NR_SERVING);
 	tcase_add_test(tc, options_win_over_the_environment);
 	tcase_add_test(tc, more_shards_than_cpus_is_one_warning);
 	tcase_add_test(tc, a_program_for_another_configuration_is_refused);
