@@ -26,6 +26,7 @@ struct bench {
 	const char *name;
 	const char *family;			/* NULL: its own name */
 	const struct driver_kind *kind;		/* once with each driver of a kind; NULL: once */
+	bool wakers;				/* once with each waker of each backend, too */
 	const char *bare_of;			/* the bare form of the family with this driver; *: any */
 
 	/* All with mn_self set to the case's shard. All but @run may be NULL. */
@@ -40,7 +41,8 @@ struct bench {
 /* A bench with the drivers that it runs on. */
 struct bench_case {
 	const struct bench *bench;
-	const struct driver *driver;		/* of bench->kind */
+	const struct driver *driver;		/* of bench->kind; or a backend, if bench->wakers */
+	const char *arg;			/* the driver's, or NULL */
 	char name[CASE_NAME_MAX];
 
 	struct mn_world world;
@@ -56,7 +58,7 @@ struct bench_case {
 section_declare(mn_benches, struct bench);
 
 /* case.c */
-struct bench_case *case_new(const struct bench *bench, const struct driver *driver,
+struct bench_case *case_new(const struct bench *bench, const struct driver_choice *choice,
 			    const char *suffix);
 void case_free(struct bench_case *c);
 const char *case_family(const struct bench_case *c);

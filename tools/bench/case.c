@@ -6,7 +6,7 @@
 
 #include "tools/bench/bench.h"
 
-struct bench_case *case_new(const struct bench *bench, const struct driver *driver,
+struct bench_case *case_new(const struct bench *bench, const struct driver_choice *choice,
 			    const char *suffix)
 {
 	struct bench_case *c = calloc(1, sizeof(*c));
@@ -14,9 +14,10 @@ struct bench_case *case_new(const struct bench *bench, const struct driver *driv
 	if (!c)
 		return NULL;
 	c->bench = bench;
-	c->driver = driver;
-	snprintf(c->name, sizeof(c->name), "%s%s%s", bench->name, suffix ? "." : "",
-		 suffix ? suffix : "");
+	c->driver = choice->driver;
+	c->arg = choice->arg;
+	snprintf(c->name, sizeof(c->name), "%s%s%s%s%s", bench->name, suffix ? "." : "",
+		 suffix ? suffix : "", c->arg ? "." : "", c->arg ? c->arg : "");
 	return c;
 }
 
@@ -34,15 +35,16 @@ const char *case_family(const struct bench_case *c)
 /* The drivers of the program, but for the one that the case is about. */
 static void case_choose(struct bench_case *c, const struct mn_world *program)
 {
-	struct driver_choice *choice = c->bench->kind == &backend_kind ? &c->world.backend :
-				       c->bench->kind == &queue_kind   ? &c->world.queue :
-									 &c->world.timer;
+	const struct driver_kind *kind = c->bench->wakers ? &backend_kind : c->bench->kind;
+	struct driver_choice *choice = kind == &backend_kind ? &c->world.backend :
+				       kind == &queue_kind   ? &c->world.queue :
+							       &c->world.timer;
 
 	c->world.backend = program->backend;
 	c->world.timer = program->timer;
 	c->world.queue = program->queue;
-	if (c->driver && choice->driver != c->driver)
-		*choice = (struct driver_choice){ .driver = c->driver };
+	if (c->driver && (c->arg || choice->driver != c->driver))
+		*choice = (struct driver_choice){ .driver = c->driver, .arg = c->arg };
 }
 
 int case_open(struct bench_case *c)

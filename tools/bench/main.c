@@ -10,6 +10,7 @@
 
 #include <miniss/miniss.h>
 
+#include "backends/backend.h"
 #include "tools/bench/bench.h"
 
 MN_APP_PARAM(str, filter, NULL, 0, 256, "only benches whose name matches this regular expression");
@@ -27,9 +28,10 @@ struct plan {
 };
 
 static int plan_add(struct plan *plan, const struct bench *bench, const struct driver *driver,
-		    const char *suffix)
+		    const char *arg, const char *suffix)
 {
-	struct bench_case *c = case_new(bench, driver, suffix);
+	const struct driver_choice choice = { .driver = driver, .arg = arg };
+	struct bench_case *c = case_new(bench, &choice, suffix);
 
 	if (!c || plan->nr_cases == CASES_MAX) {
 		free(c);
@@ -43,6 +45,25 @@ static int plan_add(struct plan *plan, const struct bench *bench, const struct d
 	return 0;
 }
 
+/* With each waker of each backend: smp.wake.io_uring.eventfd, smp.wake.libev. */
+static int plan_wakers(struct plan *plan, const struct bench *bench)
+{
+	const struct driver *const *drv;
+	int err = 0;
+
+	for (drv = backend_kind.start; !err && drv < backend_kind.stop; drv++) {
+		const struct backend_ops *ops = container_of(*drv, struct backend_ops, drv);
+
+		if ((*drv)->rating < RATING_REAL)
+			continue;
+		if (!ops->wakers)
+			err = plan_add(plan, bench, *drv, NULL, (*drv)->name);
+		for (int i = 0; !err && ops->wakers && ops->wakers[i]; i++)
+			err = plan_add(plan, bench, *drv, ops->wakers[i], (*drv)->name);
+	}
+	return err;
+}
+
 /*
  * A bench of a kind of drivers appears with the one that the program runs on,
  * by its own name, and with each that was built, by the driver's.
@@ -53,15 +74,17 @@ static int plan_bench(struct plan *plan, const struct bench *bench)
 	const struct driver *const *drv, *chosen;
 	int err;
 
-	if (!bench->kind)
-		return plan_add(plan, bench, NULL, NULL);
+	if (!bench->kind) {
+		err = plan_add(plan, bench, NULL, NULL, NULL);
+		return err || !bench->wakers ? err : plan_wakers(plan, bench);
+	}
 	chosen = bench->kind == &backend_kind ? world->backend.driver :
 		 bench->kind == &queue_kind   ? world->queue.driver :
 						world->timer.driver;
-	err = plan_add(plan, bench, chosen, NULL);
+	err = plan_add(plan, bench, chosen, NULL, NULL);
 	for (drv = bench->kind->start; !err && drv < bench->kind->stop; drv++)
 		if ((*drv)->rating >= RATING_REAL)
-			err = plan_add(plan, bench, *drv, (*drv)->name);
+			err = plan_add(plan, bench, *drv, NULL, (*drv)->name);
 	return err;
 }
 

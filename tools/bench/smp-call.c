@@ -248,6 +248,7 @@ bench_register(smp_post_oneway);
 
 static const struct bench smp_wake = {
 	.name = "smp.wake",
+	.wakers = true,
 	.open = sleepy_open,
 	.run = roundtrip_run,
 	.close = duo_close,
