@@ -11,7 +11,8 @@
  * When a turn found nothing to do, the shard is idle. Being woken from a wait
  * in the kernel costs tens of microseconds, a thousand times what a turn
  * costs; so a shard spins first, but only up to what the wait would have
- * cost, and only while idle times have lately been that short.
+ * cost, and only while idle times have lately been that short. What a wait
+ * costs is measured at the start, and whenever a timer ends one.
  */
 #include <miniss/log.h>
 #include <miniss/run.h>
@@ -27,6 +28,9 @@ MN_PARAM(uint, slice_us, 500, 10, 1000000, "time that tasks may use before I/O i
 
 #define TASKS_PER_TURN	512	/* the same bound, counted */
 #define GAP_DECAY	4	/* idle times that the moving average remembers */
+#define PARK_TRY_NS	(20 * MN_USEC)	/* a wait that tells what waiting costs takes no less */
+#define PARK_COST_MAX_NS (100 * MN_USEC) /* later than that: the CPU was somebody else's */
+#define BUDGET_DECAY	8	/* waits that the budget remembers */
 #define LOG_RETRY_NS	(20 * MN_MSEC)
 
 _Thread_local struct shard *mn_self;
@@ -89,7 +93,7 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 {
 	int64_t until_ns = min(s->now_ns + s->idle.budget_ns, deadline_ns);
 
-	if (s->idle.gap_ns > s->idle.budget_ns)
+	if (s->idle.gap_ns >= s->idle.budget_ns)	/* long idle times, or no budget */
 		return false;
 	do {
 		if (backend_turn(s->be, 0) || mesh_drain(s)) {
@@ -102,21 +106,51 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 	return s->now_ns >= deadline_ns;
 }
 
+/* Twice what the wait would cost: an idle time seldom ends just after that. */
+static int64_t budget_for(int64_t park_cost_ns)
+{
+	return 2 * min(max(park_cost_ns, 0), PARK_COST_MAX_NS);
+}
+
+/* A wait that a timer ended tells what waiting costs now. */
+static void budget_follow(struct idle *idle, int64_t waited_ns, int64_t late_ns)
+{
+	if (idle->measured && waited_ns >= PARK_TRY_NS && late_ns >= 0)
+		idle->budget_ns += (budget_for(late_ns) - idle->budget_ns) / BUDGET_DECAY;
+}
+
 /*
  * Sleep until something happens. Who sends to us looks at @asleep after it
  * has made its message visible; we look for messages after we have set it:
  * one of the two sees the other. See smp/mesh.c for the other side.
  */
-static void idle_park(struct shard *s, int64_t deadline_ns)
+static unsigned int park(struct shard *s, int64_t deadline_ns)
 {
-	if (s->log_pending && !log_flush(s))
-		deadline_ns = min(deadline_ns, s->now_ns + LOG_RETRY_NS);
+	unsigned int n = 1;
+
 	if (mesh_sleep(s)) {
+		int64_t from_ns = s->now_ns;
+
 		stats_add(s, STAT_PARKS, 1);
-		backend_turn(s->be, deadline_ns);
+		n = backend_turn(s->be, deadline_ns);
+		shard_clock_read(s);
+		budget_follow(&s->idle, deadline_ns - from_ns, s->now_ns - deadline_ns);
 	}
 	mesh_awake(s);
-	shard_clock_read(s);
+	return n;
+}
+
+/* Who was woken for nothing (a debugger came, a late wake-up) sleeps on. */
+static void idle_park(struct shard *s, int64_t deadline_ns)
+{
+	unsigned int n;
+
+	if (s->log_pending && !log_flush(s))
+		deadline_ns = min(deadline_ns, s->now_ns + LOG_RETRY_NS);
+	do
+		n = park(s, deadline_ns);
+	while (!n && !s->virtual_time && s->now_ns < deadline_ns && mesh_quiet(s) &&
+	       runq_empty(&s->runq));
 }
 
 /* A busy shard's lines go out, too, but standard error is not asked too often. */
@@ -187,12 +221,12 @@ static int64_t park_cost_ns(struct shard *s)
 	int64_t cost_ns = INT64_MAX;
 
 	for (int i = 0; i < 3; i++) {
-		int64_t until_ns = backend_now(s->be) + 20 * MN_USEC;
+		int64_t until_ns = backend_now(s->be) + PARK_TRY_NS;
 
 		backend_turn(s->be, until_ns);
 		cost_ns = min(cost_ns, backend_now(s->be) - until_ns);
 	}
-	return max(cost_ns, 0);
+	return cost_ns;
 }
 
 int shard_start(struct shard *s)
@@ -204,8 +238,8 @@ int shard_start(struct shard *s)
 	err = backend_start(s->be);
 	if (err)
 		return err;
-	if (s->idle.budget_ns < 0)	/* measure it */
-		s->idle.budget_ns = s->virtual_time ? 0 : 2 * park_cost_ns(s);
+	if (s->idle.measured)
+		s->idle.budget_ns = budget_for(park_cost_ns(s));
 	shard_clock_read(s);
 	return 0;
 }

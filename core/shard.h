@@ -36,7 +36,8 @@ struct timer_queue;
 
 /* How long to spin before parking; see reactor_idle(). */
 struct idle {
-	int64_t budget_ns;	/* the measured cost of parking; 0: never spin */
+	int64_t budget_ns;	/* twice what parking costs, or as set; 0: never spin */
+	bool measured;		/* it follows what parking costs */
 	int64_t gap_ns;		/* how long idle times were lately (moving average) */
 };
 

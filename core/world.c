@@ -44,8 +44,10 @@ static int backend_alloc(struct shard *s)
 	s->be->ops = ops;
 	s->be->shard = s;
 	s->virtual_time = ops->virtual_time;
-	if (s->virtual_time)	/* a clock that stands still ends no spin */
-		s->idle.budget_ns = 0;
+	/* A clock that stands still ends no spin. */
+	if (!s->virtual_time && !s->world->shared_cpus && s->world->spin_ns >= 0)
+		s->idle.budget_ns = s->world->spin_ns;
+	s->idle.measured = !s->virtual_time && !s->world->shared_cpus && s->world->spin_ns < 0;
 	return 0;
 }
 
@@ -63,7 +65,6 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	s->id = id;
 	s->cpu = cpu;
 	s->world = world;
-	s->idle.budget_ns = world->shared_cpus ? 0 : world->spin_ns;
 	runq_init(&s->runq);
 	list_init(&s->servers);
 	fiber_pool_open(&s->fibers);

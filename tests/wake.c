@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Sleeping and being woken, on every backend and with each of its wakers. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include <miniss/alien.h>
 #include <miniss/run.h>
@@ -169,6 +171,7 @@ START_TEST(the_budget_for_spinning_is_measured_or_set_and_none_on_shared_cpus)
 	}
 	ck_assert_int_eq(budget_ns(_i, 5 * MN_USEC, false), 5 * MN_USEC);
 	ck_assert_int_gt(budget_ns(_i, -1, false), 0);
+	ck_assert_int_le(budget_ns(_i, -1, false), 200 * MN_USEC);
 }
 END_TEST
 
@@ -221,6 +224,66 @@ START_TEST(short_idle_times_are_spun_and_long_ones_slept)
 }
 END_TEST
 
+START_TEST(the_measured_budget_follows_what_waits_cost)
+{
+	struct mn_world world;
+	struct shard *s;
+
+	if (container_of(backend_kind.start[_i], struct backend_ops, drv)->virtual_time)
+		return;
+	if (!spinner_begin(&world, _i, -1, false))
+		return;
+	s = world.shards[0];
+	s->idle.budget_ns = 0;
+	parks(&world, 50, MN_MSEC);
+	ck_assert_int_gt(s->idle.budget_ns, 0);
+	s->idle.budget_ns = MN_MSEC;
+	s->idle.gap_ns = 2 * MN_MSEC;	/* so it does not spin */
+	parks(&world, 16, 10 * MN_MSEC);
+	ck_assert_int_lt(s->idle.budget_ns, MN_MSEC / 2);
+	world_end(&world);
+}
+END_TEST
+
+/* A wake-up without a reason, as when a debugger attaches. */
+static void *poke(void *arg)
+{
+	struct shard *s = arg;
+	struct timespec pause = { .tv_nsec = MN_MSEC };
+
+	while (!atomic_load(&s->asleep))
+		sched_yield();
+	for (int i = 0; i < 3; i++) {
+		nanosleep(&pause, NULL);
+		backend_wake(s->be);
+	}
+	return NULL;
+}
+
+START_TEST(who_is_woken_for_nothing_sleeps_on)
+{
+	struct nap nap = { .left = 0 };
+	struct mn_world world;
+	pthread_t thread;
+	int64_t until_ns;
+	struct shard *s;
+
+	if (waker_virtual_time(_i) || !world_begin(&world, waker_backend(_i), 1))
+		return;
+	s = world.shards[0];
+	while (shard_step(s, false))
+		;
+	until_ns = backend_now(s->be) + 50 * MN_MSEC;
+	mn_timer_init(&nap.timer, nap_again);
+	mn_timer_arm(&nap.timer, until_ns, 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, poke, s), 0);
+	shard_step(s, true);
+	ck_assert_int_ge(backend_now(s->be), until_ns);
+	pthread_join(thread, NULL);
+	world_end(&world);
+}
+END_TEST
+
 Suite *suite_wake(void)
 {
 	Suite *s = suite_create("wake");
@@ -231,6 +294,8 @@ Suite *suite_wake(void)
 	tcase_add_loop_test(tc, the_budget_for_spinning_is_measured_or_set_and_none_on_shared_cpus,
 			    0, nr_backends());
 	tcase_add_loop_test(tc, short_idle_times_are_spun_and_long_ones_slept, 0, nr_backends());
+	tcase_add_loop_test(tc, the_measured_budget_follows_what_waits_cost, 0, nr_backends());
+	tcase_add_loop_test(tc, who_is_woken_for_nothing_sleeps_on, 0, nr_wakers());
 	suite_add_tcase(s, tc);
 	return s;
 }
