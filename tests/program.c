@@ -330,5 +330,6 @@ Suite *suite_program(void)
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, tcase_program_stop());
 	suite_add_tcase(suite, tcase_program_load());
+	suite_add_tcase(suite, tcase_program_idle());
 	return suite;
 }
