@@ -70,43 +70,86 @@ void shard_started(struct shard *shard)
 			shard_post(i, stop_shard, NULL);
 }
 
-/* On each shard, in a fiber of boot's: end the others. */
+/* On each shard, in a fiber of boot's: tell the others to end. */
+static int cancel_fibers(void *arg)
+{
+	fiber_cancel_all(mn_self);
+	mn_self->fiber->canceled = false;	/* but this one goes on */
+	return 0;
+}
+
+/*
+ * Likewise: wait until they have, and those that other shards started
+ * meanwhile. 0 if none was started since the last time and nothing that was
+ * sent from here is under way, else 1.
+ */
 static int quiesce(void *arg)
 {
 	struct shard *self = mn_self;
+	unsigned int boots = self->id == 0;	/* its fiber, and its call of this */
 	int64_t until_ns = shard_now(self) + QUIESCE_NS;
 	int64_t pause_ns = MN_MSEC / 8;
 
-	fiber_cancel_all(self);
-	self->fiber->canceled = false;	/* but this one goes on */
-	while (self->fibers.nr_live > (self->id == 0 ? 2u : 1u)) {
+	while (self->fibers.nr_live > boots + 1) {
 		if (shard_now(self) > until_ns) {
 			mn_err("%u fibers did not end within %d s of being cancelled",
 			       self->fibers.nr_live - 1, (int)(QUIESCE_NS / MN_SEC));
 			fiber_report(self);
 			return -ETIMEDOUT;
 		}
+		cancel_fibers(NULL);
 		mn_sleep(pause_ns);
 		pause_ns = min(2 * pause_ns, 16 * MN_MSEC);
 	}
-	return 0;
+	if (calls_under_way(self) > boots)
+		mn_sleep(MN_MSEC / 8);	/* to be back in the next round, perhaps */
+	return calls_begun(self) > 1 || calls_under_way(self) > boots;
+}
+
+/* On every shard: the first failure, or else whether any returned 1. */
+static int each_shard(struct mn_world *world, mn_fiber_fn fn)
+{
+	int err = 0, any = 0;
+
+	for (unsigned int i = world->nr_up; i-- > 0;) {
+		int ret = world->shards[i]->start_err ? 0 : shard_call(i, fn, NULL);
+
+		if (ret < 0 && !err)
+			err = ret;
+		any |= ret > 0;
+	}
+	return err ? err : any;
+}
+
+/*
+ * End all fibers. When all shards have said 0 in one round, nothing was under
+ * way from any; when they have in the next one, too, then in between there was
+ * a moment without a fiber anywhere, and nothing comes of nothing.
+ */
+static int world_quiesce(struct mn_world *world)
+{
+	int64_t until_ns = shard_now(mn_self) + QUIESCE_NS;
+	int ret = each_shard(world, cancel_fibers);
+
+	for (int quiet = 0; ret >= 0 && quiet < 2; quiet = ret ? 0 : quiet + 1) {
+		if (shard_now(mn_self) > until_ns) {
+			mn_err("fibers went on to start others for %d s after being cancelled",
+			       (int)(QUIESCE_NS / MN_SEC));
+			return -ETIMEDOUT;
+		}
+		ret = each_shard(world, quiesce);
+	}
+	return ret;
 }
 
 /* What was freed away from home gets there, and what that frees, too. */
 static int world_drain(struct mn_world *world)
 {
 	for (int round = 0; round < DRAIN_ROUNDS; round++) {
-		int moved = 0;
+		int ret = each_shard(world, homing_drain);
 
-		for (unsigned int i = 0; i < world->nr_shards; i++) {
-			int ret = shard_call(i, homing_drain, NULL);
-
-			if (ret < 0)
-				return ret;
-			moved |= ret;
-		}
-		if (!moved)
-			return 0;
+		if (ret <= 0)
+			return ret;
 	}
 	return -ETIMEDOUT;
 }
@@ -115,9 +158,8 @@ static void shards_stop(struct mn_world *world)
 {
 	unsigned int i;
 
-	for (i = world->nr_up; i-- > 0;)
-		if (!world->shards[i]->start_err && shard_call(i, quiesce, NULL) && !world->result)
-			world->result = -ETIMEDOUT;
+	if (world_quiesce(world) && !world->result)
+		world->result = -ETIMEDOUT;
 	if (!world->boot->err && world_drain(world) && !world->result)
 		world->result = -ETIMEDOUT;
 	for (i = world->nr_up; i-- > 0;)

@@ -35,6 +35,7 @@ struct call_peer {
 
 struct calls {
 	struct call_peer *peer;		/* [shard * LANES + lane] */
+	uint64_t nr_begun;		/* here, since calls_begun() */
 	uint8_t *memory;
 	size_t bytes;
 };
@@ -129,6 +130,24 @@ static void credit_give(struct call_peer *peer, uint8_t credit)
 	caller->call->credit = credit;
 	caller->granted = true;
 	task_schedule(mn_self, &caller->fiber->task);
+}
+
+unsigned int calls_under_way(const struct shard *self)
+{
+	const unsigned int *credits = self->mesh->credits;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < self->world->nr_shards * LANES; i++)
+		n += credits[i % LANES] - self->calls->peer[i].nr_free;
+	return n;
+}
+
+uint64_t calls_begun(struct shard *self)
+{
+	uint64_t n = self->calls->nr_begun;
+
+	self->calls->nr_begun = 0;
+	return n;
 }
 
 /* ---- the calling side ---- */
@@ -335,6 +354,7 @@ static void job_start(struct shard *self, unsigned int lane, const struct mn_msg
 	struct mn_fiber *fiber;
 	int err = fiber_spawn(self, job_fiber, &job, sizeof(job), &fiber);
 
+	self->calls->nr_begun++;
 	if (!err) {
 		fiber->detached = true;
 		peer_of(self, msg->from, lane)->running[msg->credit] = fiber;

@@ -16,6 +16,12 @@ void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *ms
 /* calls_settle - stage the credits of posts that are done; while flushing */
 void calls_settle(struct shard *self);
 
+/* calls_under_way - how many calls and posts of this shard have not come back */
+unsigned int calls_under_way(const struct shard *self);
+
+/* calls_begun - how many began here since this was last asked */
+uint64_t calls_begun(struct shard *self);
+
 /* shard_call, shard_call_all - mn_call() and mn_call_all() that cancellation does not end */
 int shard_call(unsigned int to, mn_fiber_fn fn, void *arg);
 int shard_call_all(mn_fiber_fn fn, void *arg);
