@@ -39,8 +39,10 @@ static int batch_start(struct callers *all, unsigned int first, mn_fiber_fn fn, 
 		call_init(call, shard, false);
 		all->waits = (struct caller){ .call = call };
 		err = credit_wait(&all->waits, stoppable ? callers_stop : NULL, all);
-		if (err)
+		if (err) {
+			all->waits.call = NULL;	/* nobody waits: there is nothing to stop */
 			return err;
+		}
 		request_send(call, MSG_CALL, fn, arg);
 		all->n++;
 	}

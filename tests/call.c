@@ -247,6 +247,46 @@ START_TEST(cancelling_a_call_to_all_cancels_all_of_them)
 }
 END_TEST
 
+static int all_waiter(void *arg)
+{
+	return mn_call_all(answer, NULL);
+}
+
+/* The others have answered, and it waits for a credit towards the last shard. */
+static int cancel_waiting_fiber(void *arg)
+{
+	enum { N = 300 };
+	struct mn_fiber *fiber[N], *waiter[N];
+	unsigned int live = mn_self->fibers.nr_live;
+
+	atomic_store(&nr_running, 0);
+	for (int i = 0; i < N; i++)
+		ck_assert_int_eq(mn_spawn(linger_call, NULL, &fiber[i]), 0);
+	for (int i = 0; i < N; i++)
+		ck_assert_int_eq(mn_spawn(all_waiter, NULL, &waiter[i]), 0);
+	while (atomic_load(&nr_running) < (int)mn_self->mesh->credits[LANE_BULK])
+		mn_sleep(MN_MSEC);
+	mn_sleep(20 * MN_MSEC);
+	for (int i = 0; i < N; i++)
+		mn_fiber_cancel(waiter[i]);
+	for (int i = 0; i < N; i++)
+		ck_assert_int_lt(mn_join(waiter[i]), mn_shards());
+	for (int i = 0; i < N; i++)
+		mn_fiber_cancel(fiber[i]);
+	for (int i = 0; i < N; i++)
+		ck_assert_int_eq(mn_join(fiber[i]), -ECANCELED);
+	mn_yield();
+	ck_assert_uint_eq(mn_self->fibers.nr_live, live);
+	ck_assert_uint_eq(calls_under_way(mn_self), 0);
+	return 0;
+}
+
+START_TEST(cancelling_a_call_to_all_that_waits_for_a_credit_loses_nothing)
+{
+	run(_i, cancel_waiting_fiber);
+}
+END_TEST
+
 /* --- lanes --- */
 
 static int nr_before;	/* of the last shard alone */
@@ -355,6 +395,8 @@ Suite *suite_call(void)
 	tcase_add_loop_test(tc, a_deadline_covers_the_execution_and_a_result_that_won_is_kept, 0,
 			    n);
 	tcase_add_loop_test(tc, cancelling_a_call_to_all_cancels_all_of_them, 0, n);
+	tcase_add_loop_test(tc, cancelling_a_call_to_all_that_waits_for_a_credit_loses_nothing, 0,
+			    n);
 	tcase_add_loop_test(tc, an_urgent_call_passes_what_is_queued, 0, n);
 	tcase_add_loop_test(tc, map_reduce_asks_every_shard_and_adds_up_in_order, 0, n);
 	tcase_add_loop_test(tc, a_stop_ends_the_calls_that_are_under_way, 0, n);
