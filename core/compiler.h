@@ -15,6 +15,7 @@
 #define __cacheline_aligned	__attribute__((aligned(CONFIG_CACHELINE_BYTES)))
 #define __noinline		__attribute__((noinline))
 #define __cold			__attribute__((cold, noinline))
+#define __no_sanitize		__attribute__((no_sanitize("thread", "address")))
 #define __printf(f, a)		__attribute__((format(printf, f, a)))
 
 /* IS_ENABLED(CONFIG_X): 1 or 0, in plain C, so that both arms compile. */

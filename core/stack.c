@@ -95,7 +95,8 @@ void stack_fill(void *low, size_t size)
 	memset(low, PATTERN, size);
 }
 
-size_t stack_used(const void *low, size_t size)
+/* Each fiber's, when it ends, all of it: a sanitizer need not look at each word. */
+__no_sanitize size_t stack_used(const void *low, size_t size)
 {
 	const uint64_t *word = low;
 	size_t untouched = 0;
