@@ -39,6 +39,7 @@ static const struct {
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),
 	SUITE_ENTRY(sharded),
+	SUITE_ENTRY(stress),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(histogram),

@@ -28,6 +28,7 @@ SUITE(queue_contract);
 SUITE(serve);
 SUITE(sharded);
 SUITE(stream);
+SUITE(stress);
 SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);
