@@ -74,8 +74,10 @@ void expect_pattern(struct mn_stream *stream, uint64_t from, size_t len)
 
 		ck_assert_msg(res > 0, "read: %lld, %zu bytes are missing", (long long)res, len);
 		ck_assert((size_t)res <= len && in.len == (size_t)res);
+		/* Check writes each assertion that holds to a file: not one for each byte. */
 		for (int64_t i = 0; i < res; i++)
-			ck_assert(in.data[i] == pattern(from + (uint64_t)i));
+			if (in.data[i] != pattern(from + (uint64_t)i))
+				ck_abort_msg("byte %llu is wrong", (unsigned long long)from + i);
 		from += (uint64_t)res;
 		len -= (size_t)res;
 		mn_buf_free(&in);
