@@ -19,8 +19,8 @@
 #include "smp/alien.h"
 #include "smp/call.h"
 #include "smp/homing.h"
+#include "smp/watch.h"
 
-#define QUIESCE_NS	(5 * MN_SEC)	/* for fibers that were cancelled to end */
 #define DRAIN_ROUNDS	1000		/* destructors that free others', and so on */
 
 /* On shard 0's boot fiber while the world starts and runs. */
@@ -48,9 +48,11 @@ static int boot_heard(void *arg)
 
 static int boot(void *arg);
 
+/* @arg: NULL, or there are fibers that may never end */
 static int stop_shard(void *arg)
 {
 	mn_self->stopping = true;
+	mn_self->leaving = arg;
 	return 0;
 }
 
@@ -78,22 +80,26 @@ static int cancel_fibers(void *arg)
 	return 0;
 }
 
+static int limit_ms(void)
+{
+	return (int)(watch_limit_ns() / MN_MSEC);
+}
+
 /*
  * Likewise: wait until they have, and those that other shards started
  * meanwhile. 0 if none was started since the last time and nothing that was
  * sent from here is under way, else 1.
  */
-static int quiesce(void *arg)
+static int quiesce(void *until_ns)
 {
 	struct shard *self = mn_self;
 	unsigned int boots = self->id == 0;	/* its fiber, and its call of this */
-	int64_t until_ns = shard_now(self) + QUIESCE_NS;
 	int64_t pause_ns = MN_MSEC / 8;
 
 	while (self->fibers.nr_live > boots + 1) {
-		if (shard_now(self) > until_ns) {
-			mn_err("%u fibers did not end within %d s of being cancelled",
-			       self->fibers.nr_live - 1, (int)(QUIESCE_NS / MN_SEC));
+		if (shard_now(self) > *(int64_t *)until_ns) {
+			mn_err("%u fibers did not end within %d ms of being cancelled",
+			       self->fibers.nr_live - boots - 1, limit_ms());
 			fiber_report(self);
 			return -ETIMEDOUT;
 		}
@@ -107,12 +113,12 @@ static int quiesce(void *arg)
 }
 
 /* On every shard: the first failure, or else whether any returned 1. */
-static int each_shard(struct mn_world *world, mn_fiber_fn fn)
+static int each_shard(struct mn_world *world, mn_fiber_fn fn, void *arg)
 {
 	int err = 0, any = 0;
 
 	for (unsigned int i = world->nr_up; i-- > 0;) {
-		int ret = world->shards[i]->start_err ? 0 : shard_call(i, fn, NULL);
+		int ret = world->shards[i]->start_err ? 0 : shard_call(i, fn, arg);
 
 		if (ret < 0 && !err)
 			err = ret;
@@ -128,16 +134,16 @@ static int each_shard(struct mn_world *world, mn_fiber_fn fn)
  */
 static int world_quiesce(struct mn_world *world)
 {
-	int64_t until_ns = shard_now(mn_self) + QUIESCE_NS;
-	int ret = each_shard(world, cancel_fibers);
+	int64_t until_ns = shard_now(mn_self) + watch_limit_ns();
+	int ret = each_shard(world, cancel_fibers, NULL);
 
 	for (int quiet = 0; ret >= 0 && quiet < 2; quiet = ret ? 0 : quiet + 1) {
 		if (shard_now(mn_self) > until_ns) {
-			mn_err("fibers went on to start others for %d s after being cancelled",
-			       (int)(QUIESCE_NS / MN_SEC));
+			mn_err("fibers went on to start others for %d ms after being cancelled",
+			       limit_ms());
 			return -ETIMEDOUT;
 		}
-		ret = each_shard(world, quiesce);
+		ret = each_shard(world, quiesce, &until_ns);
 	}
 	return ret;
 }
@@ -146,7 +152,7 @@ static int world_quiesce(struct mn_world *world)
 static int world_drain(struct mn_world *world)
 {
 	for (int round = 0; round < DRAIN_ROUNDS; round++) {
-		int ret = each_shard(world, homing_drain);
+		int ret = each_shard(world, homing_drain, NULL);
 
 		if (ret <= 0)
 			return ret;
@@ -156,14 +162,16 @@ static int world_drain(struct mn_world *world)
 
 static void shards_stop(struct mn_world *world)
 {
-	unsigned int i;
+	void *fibers_left = world_quiesce(world) ? world : NULL;
+	bool late = fibers_left;
 
-	if (world_quiesce(world) && !world->result)
+	if (!world->boot->err && world_drain(world))
+		late = true;
+	if (late && !world->result)
 		world->result = -ETIMEDOUT;
-	if (!world->boot->err && world_drain(world) && !world->result)
-		world->result = -ETIMEDOUT;
-	for (i = world->nr_up; i-- > 0;)
-		while (!world->shards[i]->start_err && shard_post(i, stop_shard, NULL) == -EAGAIN)
+	for (unsigned int i = world->nr_up; i-- > 0;)
+		while (!world->shards[i]->start_err &&
+		       shard_post(i, stop_shard, fibers_left) == -EAGAIN)
 			mn_yield();
 }
 
@@ -180,6 +188,7 @@ static int boot(void *arg)
 	if (world->nr_up < world->nr_shards && !up.err)
 		up.err = -EAGAIN;
 	world->result = up.err ? up.err : world->fn(world->arg);
+	watch_begin(world);
 	stop_close(world);
 	alien_stop(world);
 	shards_stop(world);

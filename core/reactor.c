@@ -209,7 +209,7 @@ bool shard_step(struct shard *s, bool may_wait)
 
 bool shard_done(const struct shard *s)
 {
-	return s->stopping && runq_empty(&s->runq) && !mesh_sending(s);
+	return s->stopping && (s->leaving || (runq_empty(&s->runq) && !mesh_sending(s)));
 }
 
 /*

@@ -33,6 +33,7 @@ struct mesh;
 struct mn_alien_gate;
 struct mn_world;
 struct timer_queue;
+struct watch;
 
 /* How long to spin before parking; see reactor_idle(). */
 struct idle {
@@ -57,6 +58,7 @@ struct shard {
 	uint32_t id;
 	bool virtual_time;		/* the cycle counter means nothing here */
 	bool stopping;			/* shard_main() is to return when all is done */
+	bool leaving;			/* likewise, whatever is left to do */
 	bool log_pending;		/* lines wait to be written */
 
 	/* per operation */
@@ -98,6 +100,7 @@ struct mn_world {
 	void *backend_state;		/* what the shards' backends share (mem) */
 	struct mn_alien_gate *gate;	/* smp/alien.c */
 	struct blocking *blocking;	/* smp/blocking.c */
+	struct watch *watch;		/* smp/watch.c */
 
 	/* boot */
 	struct driver_choice backend, timer, queue;

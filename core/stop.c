@@ -14,6 +14,7 @@
 #include "core/boot.h"
 #include "core/op.h"
 #include "smp/call.h"
+#include "smp/watch.h"
 
 struct stop_waiter {
 	struct list entry;
@@ -24,6 +25,7 @@ void stop_request(struct mn_world *world)
 {
 	struct list *pos, *tmp;
 
+	watch_begin(world);
 	world->stop.requested = true;
 	list_for_each_safe(pos, tmp, &world->stop.waiters) {
 		list_del(pos);
@@ -79,6 +81,7 @@ static int stop_there(void *arg)
 
 void mn_stop(void)
 {
+	watch_begin(mn_self->world);	/* shard 0 may be the one that is stuck */
 	/* Without a credit a fiber waits for one; spawning fails only without memory. */
 	if (shard_post(0, stop_here, mn_self->world))
 		mn_spawn(stop_there, mn_self->world, NULL);

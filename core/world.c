@@ -12,6 +12,7 @@
 #include "smp/call.h"
 #include "smp/homing.h"
 #include "smp/topology.h"
+#include "smp/watch.h"
 #include "timers/timer_queue.h"
 
 static int timers_open(struct shard *s)
@@ -112,6 +113,7 @@ static int backends_open(struct mn_world *world)
 /* Threads that are not shards: after this, none of them knows of the world. */
 static void outsiders_close(struct mn_world *world)
 {
+	watch_close(world);
 	blocking_close(world);
 	alien_close(world);
 }
@@ -143,6 +145,8 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		err = alien_open(world);
 	if (!err)
 		err = blocking_open(world);
+	if (!err)
+		err = watch_open(world);
 	if (!err)
 		err = homing_open(world);
 	if (!err)

@@ -16,6 +16,7 @@
 #include "smp/mesh.h"
 #include "smp/thread.h"
 #include "smp/topology.h"
+#include "smp/watch.h"
 
 static void thread_prepare(struct shard *shard)
 {
@@ -25,6 +26,13 @@ static void thread_prepare(struct shard *shard)
 		mn_warn("cannot pin shard %u to CPU %d: %s", shard->id, shard->cpu,
 			strerror(errno));
 	guard_thread_enter();
+	watch_enter(shard);
+}
+
+static void thread_end(struct shard *shard)
+{
+	watch_leave(shard);
+	guard_thread_leave();
 }
 
 static void *thread_main(void *arg)
@@ -36,7 +44,7 @@ static void *thread_main(void *arg)
 	thread_name(name);
 	thread_prepare(shard);
 	shard_main(shard);
-	guard_thread_leave();
+	thread_end(shard);
 	return NULL;
 }
 
@@ -112,7 +120,7 @@ int shards_run_threads(struct mn_world *world)
 	world->nr_up = started;
 	thread_prepare(world->shards[0]);
 	shard_main(world->shards[0]);
-	guard_thread_leave();
+	thread_end(world->shards[0]);
 	for (unsigned int i = 1; i < started; i++)
 		pthread_join(threads[i], NULL);
 	mem_free(threads);

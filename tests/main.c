@@ -40,6 +40,7 @@ static const struct {
 	SUITE_ENTRY(blocking),
 	SUITE_ENTRY(sharded),
 	SUITE_ENTRY(stress),
+	SUITE_ENTRY(stuck),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(histogram),

@@ -29,6 +29,7 @@ SUITE(serve);
 SUITE(sharded);
 SUITE(stream);
 SUITE(stress);
+SUITE(stuck);
 SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);

@@ -39,6 +39,11 @@ extern const struct mn_param *const __stop_mn_app_params[]
  *	result: 0, -errno (logged by whoever found it), or an exit code
  * @arg: handed to @fn
  *
+ * A stop waits for --stop_timeout_ms at most. Fibers that have not ended by
+ * then are named, and the result is 1. A shard that has not been in its
+ * reactor all that time (a function that computes or blocks) is named with
+ * the fiber that it runs and a backtrace; then the program aborts (SIGABRT).
+ *
  * Return: an exit code: that of @fn, 1 for an -errno; 1 if the program could
  * not start; 2 for a usage error. --help, --version, --list-drivers
  * and --doctor print and return 0 without running @fn.
