@@ -58,7 +58,7 @@ export CC CC_VERSION_TEXT PYTHON3
 include $(srctree)/scripts/Kbuild.include
 include $(srctree)/scripts/Makefile.kconfig
 
-no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models
+no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models check-stress
 ifneq ($(filter-out $(no-config),$(or $(MAKECMDGOALS),all)),)
 
 include include/config/auto.conf
@@ -130,7 +130,7 @@ run := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CC
 setup setup-dev:
 	$(Q)$(srctree)/scripts/setup $(@:setup-%=%)
 	$(Q)rm -f include/config/auto.conf
-lint check-all check-models:
+lint check-all check-models check-stress:
 	$(Q)$(run) $(srctree)/scripts/$@
 
 format:
@@ -138,7 +138,7 @@ format:
 
 clean:
 	$(Q)rm -rf $(addprefix ./,core backends timers smp lib samples tools tests bin include \
-		miniss*.o .miniss*.cmd lint check-all check-models)
+		miniss*.o .miniss*.cmd lint check-all check-models check-stress)
 distclean mrproper: clean
 	$(Q)rm -f .config .config.old defconfig
 
@@ -146,7 +146,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo install setup setup-dev lint check-all check-models \
+.PHONY: FORCE all check demo bench-echo install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif

@@ -18,7 +18,8 @@
 #include "tests/world.h"
 
 #define ALIENS		2
-#define WORLD_NS_MAX	(400 * MN_MSEC)
+#define WORLDS_MIN	10		/* in a run, about */
+#define WORLD_NS_MIN	(400 * MN_MSEC)	/* a world lasts up to this, or to its share of the run */
 
 struct stress stress;
 
@@ -32,6 +33,11 @@ static uint64_t option(const char *name, uint64_t otherwise)
 	const char *text = getenv(name);
 
 	return text && *text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static int64_t run_ns(void)
+{
+	return (int64_t)option("MN_STRESS_SECONDS", 1) * MN_SEC;
 }
 
 static int nr_queues(void)
@@ -77,7 +83,8 @@ static int stop_soon(void *arg)
 /* The end comes in the middle of it all: the main fiber returns, or somebody stops it. */
 static int stress_main(void *arg)
 {
-	int64_t until_ns = clock_now_ns() + (int64_t)stress_random(&stress.random, WORLD_NS_MAX);
+	uint64_t most_ns = (uint64_t)max(WORLD_NS_MIN, 2 * run_ns() / WORLDS_MIN);
+	int64_t until_ns = clock_now_ns() + (int64_t)stress_random(&stress.random, most_ns);
 
 	ck_assert_int_eq(mn_call_all(begin, NULL), 0);
 	if (!mn_alien_gate(&stress.gate))
@@ -159,7 +166,7 @@ START_TEST(shards_under_stress_keep_every_promise)
 	const struct driver *queue = queue_kind.start[_i % nr_queues()];
 	const struct driver *backend = backend_kind.start[_i / nr_queues()];
 	uint64_t seed = option("MN_STRESS_SEED", 1), random = seed;
-	int64_t until_ns = clock_now_ns() + (int64_t)option("MN_STRESS_SECONDS", 1) * MN_SEC;
+	int64_t until_ns = clock_now_ns() + run_ns();
 	struct stress_shard sum = { .ops = 0 };
 	unsigned int worlds = 0;
 
@@ -181,7 +188,7 @@ Suite *suite_stress(void)
 	Suite *s = suite_create("stress");
 	TCase *tc = tcase_create("stress");
 
-	tcase_set_timeout(tc, TEST_TIMEOUT_S + (double)option("MN_STRESS_SECONDS", 1));
+	tcase_set_timeout(tc, TEST_TIMEOUT_S + (double)run_ns() / MN_SEC);
 	tcase_add_loop_test(tc, shards_under_stress_keep_every_promise, 0,
 			    nr_backends() * nr_queues());
 	suite_add_tcase(s, tc);
