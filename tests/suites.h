@@ -11,6 +11,7 @@
 #define SUITE(name) Suite *suite_##name(void) __attribute__((weak))
 
 SUITE(alien);
+SUITE(alloc);
 SUITE(backend_contract);
 SUITE(blocking);
 SUITE(build);

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Calls between shards allocate nothing, on either side, once there are as
+ * many fibers as were ever needed at once. Over each backend and queue.
+ */
+#include <stdatomic.h>
+
+#include <miniss/miniss.h>
+
+#include "core/future.h"
+#include "lib/mem/mem.h"
+#include "smp/call.h"
+#include "tests/alloc-count.h"
+#include "tests/run.h"
+#include "tests/suites.h"
+#include "tests/world.h"
+
+#define N	10000
+#define SHARDS	2
+
+static atomic_int nr_posts;
+static unsigned int wrong;	/* results; Check's own assertions allocate */
+
+static int nr_queues(void)
+{
+	return (int)(queue_kind.stop - queue_kind.start);
+}
+
+static int answer(void *arg)
+{
+	return 7;
+}
+
+static int nap(void *arg)
+{
+	return mn_sleep(5 * MN_MSEC);
+}
+
+static int post(void *arg)
+{
+	atomic_fetch_add(&nr_posts, 1);
+	return 0;
+}
+
+static void calls(void)
+{
+	struct mn_call_options options[] = {
+		{ .urgent = true },
+		{ .timeout_ns = 3600 * MN_SEC },
+		{ .timeout_ns = 1 },
+	};
+
+	for (unsigned int i = 0; i < N; i++)
+		wrong += mn_call(i % SHARDS, answer, NULL) != 7;
+	for (unsigned int i = 0; i < N; i++)
+		mn_call_with(i % SHARDS, answer, NULL, &options[i % ARRAY_SIZE(options)]);
+	for (unsigned int i = 0; i < N / 10; i++)
+		wrong += mn_call_all(answer, NULL) != 7;
+}
+
+static void starts(void)
+{
+	struct mn_call call[50];
+
+	for (unsigned int i = 0; i < N; i += ARRAY_SIZE(call)) {
+		unsigned int n = 0;
+
+		while (n < ARRAY_SIZE(call) && !mn_call_start(&call[n], n % SHARDS, answer, NULL))
+			n++;
+		for (unsigned int j = 0; j < n; j++) {
+			if (j % 8 == 0)
+				mn_call_cancel(&call[j]);
+			wrong += fiber_wait(&call[j].done) != 7;
+		}
+	}
+}
+
+static void posts(void)
+{
+	atomic_store(&nr_posts, 0);
+	for (unsigned int i = 0; i < N; i++)
+		while (mn_post(i % SHARDS, post, NULL))
+			mn_yield();
+	while (atomic_load(&nr_posts) < N)
+		mn_yield();
+}
+
+static void all(void)
+{
+	calls();
+	starts();
+	posts();
+}
+
+/* As many fibers at once as credits allow, from here and from there. */
+static int crowd(void *arg)
+{
+	for (unsigned int to = 0; to < SHARDS; to++)
+		while (!mn_post(to, nap, NULL))
+			;
+	return mn_sleep(10 * MN_MSEC);
+}
+
+static int count_fiber(void *arg)
+{
+	unsigned long n;
+
+	ck_assert_int_eq(mn_call_all(crowd, NULL), 0);
+	all();
+	alloc_count_begin();
+	mem_free(mem_alloc(1));	/* it does count */
+	all();
+	n = alloc_count_end();
+	ck_assert_uint_eq(wrong, 0);
+	ck_assert_msg(n == 1, "%lu allocations", n - 1);
+	return 0;
+}
+
+START_TEST(calls_between_shards_allocate_nothing)
+{
+	const char *queue = queue_kind.start[_i % nr_queues()]->name;
+	const char *backend = backend_kind.start[_i / nr_queues()]->name;
+	int ret = run_queue(backend, queue, SHARDS, count_fiber, NULL);
+
+	ck_assert_msg(ret == 0 || ret == RUN_SKIPPED, "%s, %s: %d", backend, queue, ret);
+}
+END_TEST
+
+Suite *suite_alloc(void)
+{
+	Suite *s = suite_create("alloc");
+	TCase *tc = tcase_create("alloc");
+
+	tcase_set_timeout(tc, TEST_TIMEOUT_S);
+	tcase_add_loop_test(tc, calls_between_shards_allocate_nothing, 0,
+			    nr_backends() * nr_queues());
+	suite_add_tcase(s, tc);
+	return s;
+}
