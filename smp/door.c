@@ -16,7 +16,7 @@ void door_push(struct shard *to, struct door_item *item)
 	 * came back in between does no harm: all are taken at once.
 	 */
 	do
-		item->next = last;
+		handed(item->next) = last;
 	while (!atomic_compare_exchange_weak_explicit(&door->pushed, &last, item,
 						      memory_order_release, memory_order_relaxed));
 	wake_look();
@@ -33,9 +33,9 @@ static struct door_item *door_take(struct door *door)
 	struct door_item *first = NULL;
 
 	while (last) {
-		struct door_item *next = last->next;
+		struct door_item *next = handed(last->next);
 
-		last->next = first;
+		handed(last->next) = first;
 		first = last;
 		last = next;
 	}
@@ -54,7 +54,7 @@ unsigned int door_drain(struct shard *self)
 	for (; n < RECEIVE_MAX && door->taken; n++) {
 		struct door_item *item = door->taken;
 
-		door->taken = item->next;	/* before it is somebody else's again */
+		door->taken = handed(item->next);	/* before it is somebody else's again */
 		item->receive(self, item);
 	}
 	return n;

@@ -18,7 +18,7 @@ struct shard;
 
 /* Embedded in what is handed over; the shard's from door_push() to receive(). */
 struct door_item {
-	struct door_item *next;
+	handed_over(struct door_item *) next;
 	void (*receive)(struct shard *self, struct door_item *item);	/* from the reactor */
 };
 

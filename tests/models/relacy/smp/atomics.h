@@ -30,6 +30,8 @@ template <typename T> struct zeroed : rl::atomic<T> {
 #define atomic_store_explicit(var, value, order)	(var)->store(value, order)
 #define atomic_exchange_explicit(var, value, order)	(var)->exchange(value, order)
 #define atomic_fetch_add_explicit(var, value, order)	(var)->fetch_add(value, order)
+#define atomic_compare_exchange_weak_explicit(var, expected, value, order, failure) \
+	(var)->compare_exchange_weak(*(expected), value, order, failure)
 #define atomic_thread_fence(order)			rl::atomic_thread_fence(order)
 
 /* A value with a variable that relacy watches, written and read with it. */

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* In place of core/compiler.h. C++. */
+#include "core/driver.h"
