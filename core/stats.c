@@ -15,6 +15,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_WAKES_UNSENT]	= "wakes_unsent",
 	[STAT_MESSAGES]		= "messages",
 	[STAT_ACCEPTS]		= "accepts",
+	[STAT_HANDED]		= "handed_over",
 	[STAT_ACCEPT_PAUSES]	= "accept_pauses",
 	[STAT_BYTES_IN]		= "bytes_in",
 	[STAT_BYTES_OUT]	= "bytes_out",

@@ -21,6 +21,7 @@ enum stat_id {
 	STAT_WAKES_UNSENT,	/* io_uring: those that failed as messages; the eventfd did it */
 	STAT_MESSAGES,		/* sent to other shards */
 	STAT_ACCEPTS,
+	STAT_HANDED,		/* accepted here, handed to a shard with fewer connections */
 	STAT_ACCEPT_PAUSES,	/* no descriptors left, or the connection limit */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,

@@ -50,6 +50,7 @@ static const struct refusal refusals[] = {
 	{ { "mn-echo", "--cpus" }, NULL, 2, { "--cpus", "needs a value" } },
 	{ { "mn-echo", "--cpus=99999999999999999999" }, NULL, 2, { "--cpus=9999", "number" } },
 	{ { "mn-echo", "--net.backlog=0" }, NULL, 2, { "--net.backlog=0", "1 to 65535" } },
+	{ { "mn-echo", "--net.accept=x" }, NULL, 2, { "--net.accept=x", "reuseport or least" } },
 	{ { "mn-echo", "--net.backlogs=9" }, NULL, 2, { "--net.backlogs", "--net.backlog?" } },
 	{ { "mn-echo", "--mem.chunk_size=1" }, NULL, 2, { "--mem.chunk_size=1", "512" } },
 	{ { "mn-hello", "--log-level=9" }, NULL, 2, { "--log-level=9", "0 to 3" } },

@@ -10,6 +10,7 @@
 
 #define SUITE(name) Suite *suite_##name(void) __attribute__((weak))
 
+SUITE(accept);
 SUITE(alien);
 SUITE(alloc);
 SUITE(backend_contract);

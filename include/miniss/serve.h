@@ -25,13 +25,25 @@ typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
 typedef int (*mn_input_fn)(struct mn_stream *conn, struct mn_buf *in, void *arg);
 
 /**
+ * enum mn_accept - which shard gets a new connection
+ * @MN_ACCEPT_DEFAULT: what --net.accept says
+ * @MN_ACCEPT_REUSEPORT: the one that the kernel chose, by a hash of the
+ *	addresses: no cost, and even where connections are very many
+ * @MN_ACCEPT_LEAST: the one that has fewest. The kernel's choice accepts it
+ *	and hands it over: one message to each side, for each that moves
+ */
+enum mn_accept { MN_ACCEPT_DEFAULT, MN_ACCEPT_REUSEPORT, MN_ACCEPT_LEAST };
+
+/**
  * struct mn_server - how to serve; zero means the default
  * @addr: "ADDRESS:PORT"; port 0 lets the kernel choose one for all shards
  * @on_conn: one of these two
  * @on_input: one of these two
  * @arg: handed to every call; shared by all shards, so keep it read-only
+ * @accept: which shard gets a new connection. Default: --net.accept
  * @conns_max: connections a shard serves at once; further ones wait in the
- *	kernel's backlog. Default: --net.conns_max
+ *	kernel's backlog. With MN_ACCEPT_LEAST a shard goes on accepting while
+ *	any has room. Default: --net.conns_max
  * @idle_timeout_ns: a connection that received nothing for so long ends with
  *	-ETIMEDOUT. Default: --net.idle_timeout_ms; MN_NEVER: none
  * @drain_timeout_ns: at the stop, how long connections may go on before they
@@ -45,6 +57,7 @@ struct mn_server {
 	mn_conn_fn on_conn;
 	mn_input_fn on_input;
 	void *arg;
+	enum mn_accept accept;
 	unsigned int conns_max;
 	unsigned int backlog;
 	int64_t idle_timeout_ns;
@@ -60,7 +73,7 @@ struct mn_server {
  * the listeners close, connections drain up to the limit, are then
  * cancelled, and the call returns. A second signal ends the process at once.
  *
- * Return: 0 after a stop; -EINVAL for a bad address; -EADDRINUSE, -EACCES,
+ * Return: 0 after a stop; -EINVAL for a bad address or --net.accept; -EADDRINUSE, -EACCES,
  * ...: then nothing listens on any shard, and a message was logged.
  */
 MN_API int mn_serve_with(const struct mn_server *server);

@@ -4,6 +4,8 @@
  * on_input it borrows one while input is pending, and between requests it
  * has neither stack nor buffer.
  */
+#include <errno.h>
+
 #include <miniss/log.h>
 
 #include "lib/mem/mem.h"
@@ -92,8 +94,7 @@ void conn_start(struct conn *conn)
 
 	list_del(&conn->entry);
 	if (conf->on_conn && conn_spawn(conn, conn_fiber)) {
-		mn_warn("no memory for the stack of a connection: it is closed");
-		socket_close(conn->stream.fd);
+		conn_refuse(server, conn->stream.fd);
 		mem_free(conn);
 		return;
 	}
@@ -105,21 +106,26 @@ void conn_start(struct conn *conn)
 	stream_begin(&conn->stream, conf->idle_timeout_ns);
 }
 
-void conn_accepted(struct server *server, int fd)
+void conn_refuse(struct server *server, int fd)
+{
+	mn_warn("no memory for a connection: it is closed");
+	socket_close(fd);
+	place_leave(server);
+}
+
+int conn_accepted(struct server *server, int fd)
 {
 	struct conn *conn = mem_alloc(sizeof(*conn));
 
+	if (!conn)
+		return -ENOMEM;
 	stats_add(mn_self, STAT_ACCEPTS, 1);
-	if (!conn) {
-		mn_warn("no memory for a connection: it is closed");
-		socket_close(fd);
-		return;
-	}
 	stream_init(&conn->stream, fd);
 	conn->server = server;
 	list_add_tail(&server->waiting, &conn->entry);
 	if (server->nr_conns < server->serve->conf.conns_max)
 		conn_start(conn);
+	return 0;
 }
 
 void conn_cancel(struct conn *conn)

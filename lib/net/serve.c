@@ -12,13 +12,28 @@
 #include "smp/call.h"
 
 MN_PARAM(uint, conns_max, 100000, 1, 10000000, "connections that a shard serves at once");
+MN_PARAM(str, accept, "reuseport", 1, 16,
+	 "who gets a new connection: reuseport (the kernel chooses) or least (who has fewest)");
 MN_PARAM(uint, backlog, 4096, 1, 65535, "connections that may wait to be accepted, per shard");
 MN_PARAM(uint, idle_timeout_ms, 0, 0, 86400000,
 	 "close a connection that is silent for so long; 0: never");
 MN_PARAM(uint, drain_timeout_ms, 5000, 0, 3600000,
 	 "at the stop, time for connections to end by themselves");
 
-static void conf_defaults(struct mn_server *conf)
+static int accept_parse(enum mn_accept *accept)
+{
+	if (!strcmp(param_accept, "reuseport")) {
+		*accept = MN_ACCEPT_REUSEPORT;
+	} else if (!strcmp(param_accept, "least")) {
+		*accept = MN_ACCEPT_LEAST;
+	} else {
+		mn_err("%s: must be reuseport or least", param_origin_accept);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int conf_defaults(struct mn_server *conf)
 {
 	if (!conf->conns_max)
 		conf->conns_max = param_conns_max;
@@ -29,6 +44,15 @@ static void conf_defaults(struct mn_server *conf)
 								MN_NEVER;
 	if (!conf->drain_timeout_ns)
 		conf->drain_timeout_ns = param_drain_timeout_ms * MN_MSEC;
+	return conf->accept ? 0 : accept_parse(&conf->accept);
+}
+
+/* It returns 0 where it ran; where there was no memory for a fiber it has to, later. */
+static int serve_stop(struct serve *serve)
+{
+	while (shard_call_all(server_quiet, serve))
+		mn_yield();
+	return shard_call_all(server_drain, serve);
 }
 
 /* Bind everywhere before anybody listens, so that a failure leaves nothing. */
@@ -44,7 +68,7 @@ static int serve_start(struct serve *serve)
 		err = shard_call_all(server_listen, serve);
 		if (err) {	/* on some shards, others may have connections already */
 			serve->conf.drain_timeout_ns = 0;
-			shard_call_all(server_stop, serve);
+			serve_stop(serve);
 		}
 	}
 	if (err)
@@ -65,7 +89,25 @@ static int serve_until_stop(struct serve *serve)
 	if (serve->conf.on_listening)
 		serve->conf.on_listening(text, serve->conf.arg);
 	mn_stop_wait();
-	return shard_call_all(server_stop, serve);
+	return serve_stop(serve);
+}
+
+static void parts_close(struct serve *serve)
+{
+	mem_free(serve->load);
+	mem_free(serve->part);
+}
+
+static int parts_open(struct serve *serve)
+{
+	bool least = serve->conf.accept == MN_ACCEPT_LEAST && mn_shards() > 1;
+
+	serve->part = mem_alloc(mn_shards() * sizeof(*serve->part));
+	serve->load = least ? mem_alloc(mn_shards() * sizeof(*serve->load)) : NULL;
+	if (serve->part && (serve->load || !least))
+		return 0;
+	parts_close(serve);
+	return -ENOMEM;
 }
 
 int mn_serve_with(const struct mn_server *conf)
@@ -83,14 +125,15 @@ int mn_serve_with(const struct mn_server *conf)
 		       conf->addr);
 		return err;
 	}
-	conf_defaults(&serve.conf);
-	serve.part = mem_alloc(mn_shards() * sizeof(struct server *));
-	if (!serve.part)
-		return -ENOMEM;
+	err = conf_defaults(&serve.conf);
+	if (!err)
+		err = parts_open(&serve);
+	if (err)
+		return err;
 	err = serve_until_stop(&serve);
 	if (err != -ETIMEDOUT) {	/* handlers that hang still use it */
 		shard_call_all(server_close, &serve);
-		mem_free(serve.part);
+		parts_close(&serve);
 	}
 	return err;
 }

@@ -14,18 +14,18 @@
 #define RETRY_NS	(50 * MN_MSEC)	/* pause after accepting failed */
 #define CANCEL_NS	(5 * MN_SEC)	/* for handlers that were cancelled to return */
 
-static struct server *part_of(struct serve *serve)
-{
-	return serve->part[mn_self->id];
-}
-
 static void accepted(struct mn_op *op, int64_t res);
 
 static void accept_start(struct server *server)
 {
-	if (server->stopping || mn_op_in_flight(&server->accept) ||
-	    server->nr_conns >= server->serve->conf.conns_max)
+	if (server->stopping || mn_op_in_flight(&server->accept))
 		return;
+	if (place_full(server)) {
+		/* Of places that come free elsewhere nobody tells us. */
+		if (server->serve->load)
+			mn_timer_arm(&server->retry, mn_now() + RETRY_NS, 0);
+		return;
+	}
 	mn_timer_cancel(&server->retry);
 	op_init(&server->accept, MN_OP_ACCEPT_STREAM, server->fd);
 	server->accept.complete = accepted;
@@ -34,7 +34,11 @@ static void accept_start(struct server *server)
 
 static void accept_retry(struct mn_task *task)
 {
-	accept_start(container_of(mn_timer_of(task), struct server, retry));
+	struct server *server = container_of(mn_timer_of(task), struct server, retry);
+
+	if (server->serve->load)
+		place_waiting(server);
+	accept_start(server);
 }
 
 /*
@@ -55,8 +59,8 @@ static void accepted(struct mn_op *op, int64_t res)
 	struct server *server = container_of(op, struct server, accept);
 
 	if (op->flags & OP_MORE) {
-		conn_accepted(server, (int)res);
-		if (server->nr_conns >= server->serve->conf.conns_max) {
+		place_new(server, (int)res);
+		if (place_full(server)) {
 			stats_add(mn_self, STAT_ACCEPT_PAUSES, 1);
 			mn_op_cancel(op);
 		}
@@ -74,6 +78,7 @@ static void accepted(struct mn_op *op, int64_t res)
 void server_ended(struct server *server)
 {
 	server->nr_conns--;
+	place_leave(server);
 	/* One may fail to start: then the next one gets the place. */
 	while (!list_empty(&server->waiting) && server->nr_conns < server->serve->conf.conns_max)
 		conn_start(list_first(&server->waiting, struct conn, entry));
@@ -129,7 +134,7 @@ int server_bind(void *arg)
 
 int server_listen(void *arg)
 {
-	struct server *server = part_of(arg);
+	struct server *server = server_part(arg);
 	int err = socket_listen(server->fd, (int)server->serve->conf.backlog);
 
 	if (!err)
@@ -143,7 +148,7 @@ static void accept_queued(struct server *server)
 	int fd;
 
 	while ((fd = socket_accept(server->fd)) >= 0)
-		conn_accepted(server, fd);
+		place_new(server, fd);
 }
 
 static void conns_cancel(struct server *server)
@@ -167,19 +172,29 @@ static void waiting_close(struct server *server)
 	}
 }
 
-int server_stop(void *arg)
+int server_quiet(void *arg)
 {
-	struct server *server = part_of(arg);
-	unsigned int nr;
+	struct server *server = server_part(arg);
 
+	if (server->fd < 0)	/* asked again, since another shard could not */
+		return 0;
 	server->stopping = true;
 	mn_timer_cancel(&server->retry);
 	mn_op_cancel(&server->accept);
 	if (mn_op_in_flight(&server->accept))
 		fiber_wait(&server->accept.done);
 	accept_queued(server);
+	place_wait(server);
 	socket_close(server->fd);
 	server->fd = -1;
+	return 0;
+}
+
+int server_drain(void *arg)
+{
+	struct server *server = server_part(arg);
+	unsigned int nr;
+
 	if (!server->nr_conns)
 		return 0;
 	if (mn_await_timeout(&server->drained, server->serve->conf.drain_timeout_ns) != -ETIMEDOUT)
@@ -197,7 +212,7 @@ int server_stop(void *arg)
 
 int server_close(void *arg)
 {
-	struct server *server = part_of(arg);
+	struct server *server = server_part(arg);
 
 	if (!server)
 		return 0;

@@ -4,6 +4,7 @@
  *
  *	serve.c		all shards together: bind, listen, wait, drain
  *	server.c	one shard: accepting, limits, the end
+ *	place.c		which shard gets a new connection
  *	conn.c		one connection
  */
 #ifndef LIB_NET_SERVER_H
@@ -16,11 +17,17 @@
 #include "lib/net/addr.h"
 #include "lib/net/stream.h"
 
+/* How many connections a shard has, those on their way to it included. */
+struct load {
+	_Atomic(unsigned int) nr_conns __cacheline_aligned;
+};
+
 /* On the stack of the fiber that serves; read by all shards. */
 struct serve {
 	struct mn_server conf;		/* with the defaults filled in */
 	struct addr addr;		/* with the port that was chosen */
 	struct server **part;		/* one a shard, each touched by its own */
+	struct load *load;		/* one a shard; NULL: each keeps what it accepts */
 };
 
 /* One shard's part. */
@@ -32,6 +39,8 @@ struct server {
 	struct list conns;		/* being served */
 	struct list waiting;		/* accepted beyond the limit */
 	unsigned int nr_conns;
+	unsigned int nr_handing;	/* on their way to other shards */
+	struct mn_fiber *closer;	/* waits for those */
 	bool stopping;
 	struct log_limit limit;		/* of warnings about accepting */
 	struct mn_future drained;	/* the last connection ended, while stopping */
@@ -45,16 +54,48 @@ struct conn {
 	struct mn_task input;		/* on_input: borrow a fiber */
 };
 
-/* In a fiber of each shard, by shard_call(); @arg is the struct serve. */
+/* server_part - this shard's */
+static inline struct server *server_part(struct serve *serve)
+{
+	return serve->part[mn_self->id];
+}
+
+/*
+ * In a fiber of each shard, by shard_call(); @arg is the struct serve. A stop
+ * has two steps: when the first is done everywhere, nothing is on its way
+ * from shard to shard any more, and nothing will be.
+ */
 int server_bind(void *arg);
 int server_listen(void *arg);
-int server_stop(void *arg);
+int server_quiet(void *arg);
+int server_drain(void *arg);
 int server_close(void *arg);
 
 /* conn.c */
-void conn_accepted(struct server *server, int fd);
+
+/* conn_accepted - serve it, or let it wait; -ENOMEM: @fd is still the caller's */
+int conn_accepted(struct server *server, int fd);
+void conn_refuse(struct server *server, int fd);	/* for want of memory */
 void conn_start(struct conn *conn);
 void conn_cancel(struct conn *conn);
+
+/* place.c */
+
+/* place_new - serve a descriptor that was accepted, elsewhere (true) or here */
+bool place_new(struct server *server, int fd);
+
+/* place_full - is no shard left that one accepted here could go to? */
+bool place_full(struct server *server);
+
+/* place_waiting - look again for places for those that wait here */
+void place_waiting(struct server *server);
+
+/* place_wait - until nothing of ours is on its way; from a fiber */
+void place_wait(struct server *server);
+
+/* place_enter, place_leave - count a connection of this shard */
+void place_enter(struct server *server);
+void place_leave(struct server *server);
 
 /* server_ended - a connection is gone; may start one that waits */
 void server_ended(struct server *server);
