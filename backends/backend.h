@@ -11,7 +11,8 @@
  * - Completion functions of the core run from submit(), cancel() and turn();
  *   they queue tasks, and never run user code.
  * - SEND and SENDMSG send everything or fail: short sends are continued by
- *   the backend. A failed one may have sent a part.
+ *   the backend. A failed one may have sent a part; when one that was cancelled
+ *   ends with -ECANCELED, op->be.num says how many bytes went out.
  * - RECV_STREAM delivers pooled chunks (op_deliver) until the end of the
  *   stream (op_complete 0), an error, or cancellation (-ECANCELED). When the
  *   pool is empty it pauses, and goes on when chunks come back: that is

@@ -324,6 +324,53 @@ BACKEND_TEST(a_paused_stream_can_be_cancelled)
 	free(data);
 }
 
+/* One of the two kinds; the caller keeps @hdr and @iov until it ended. */
+static void start_part(struct track *t, int fd, bool message, struct msghdr *hdr, struct iovec *iov)
+{
+	if (!message) {
+		start_send(t, fd, iov[0].iov_base, iov[0].iov_len + iov[1].iov_len);
+		return;
+	}
+	*hdr = (struct msghdr){ .msg_iov = iov, .msg_iovlen = 2 };
+	track_init(t, MN_OP_SENDMSG, fd);
+	t->op.msg.hdr = hdr;
+	op_start(&t->op);
+}
+
+/* What went out is known, so that somebody else can send the rest. */
+BACKEND_TEST(a_cancelled_send_says_how_much_went_out)
+{
+	struct pair pair = connected(65536);
+	size_t len = 8 << 20, at = 0;
+	uint8_t *data = pattern_new(len);
+	struct track in, out;
+	unsigned int partial = 0;
+
+	track_start(&in, MN_OP_RECV_STREAM, pair.server);
+	for (int round = 0; at < len; round++) {
+		size_t n = min(len - at, (size_t)1 << 20), first = min(n, (size_t)70001);
+		struct iovec iov[2] = { { data + at, first }, { data + at + first, n - first } };
+		struct msghdr hdr;
+		int64_t res;
+
+		start_part(&out, pair.client, round % 2, &hdr, iov);
+		for (int i = round / 2 % 10; i > 0 && !out.ends; i--)
+			shard_step(mn_self, false);
+		mn_op_cancel(&out.op);
+		res = track_finish(&out);
+		ck_assert(res == -ECANCELED || res == (int64_t)n);
+		partial += res < 0 && out.op.be.num;
+		at += res < 0 ? out.op.be.num : (size_t)res;
+	}
+	ck_assert_uint_gt(partial, 0);
+	do_call(MN_OP_CLOSE, pair.client, 0);
+	ck_assert_int_eq(track_finish(&in), 0);
+	ck_assert_uint_eq(in.len, len);
+	ck_assert_uint_eq(in.wrong, 0);
+	do_call(MN_OP_CLOSE, pair.server, 0);
+	free(data);
+}
+
 #define CONNS 200
 
 struct many {
@@ -400,6 +447,7 @@ TCase *tcase_backend_stream(void)
 	backend_test(tc, sending_to_a_closed_peer_fails_in_the_end);
 	backend_test(tc, a_stream_without_buffers_pauses_and_goes_on);
 	backend_test(tc, a_paused_stream_can_be_cancelled);
+	backend_test(tc, a_cancelled_send_says_how_much_went_out);
 	backend_test(tc, many_connections_at_once);
 	return tc;
 }

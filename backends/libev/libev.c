@@ -290,7 +290,10 @@ static void libev_submit(struct backend *be, struct mn_op *op)
 
 static void libev_cancel(struct backend *be, struct mn_op *op)
 {
-	watch_finish(to_libev(be), op->be.ptr, -ECANCELED);
+	struct watch *w = op->be.ptr;
+
+	op->be.num = w->done;
+	watch_finish(to_libev(be), w, -ECANCELED);
 }
 
 /* Waking is all that these are for. */

@@ -123,7 +123,7 @@ static unsigned int op_run(struct membe *m, struct mn_op *op)
 
 	op->priv = OP_TAKEN;
 	if (op->state == OP_CANCELING) {
-		net_ended(&m->state->net, op);
+		op->be.num = net_ended(&m->state->net, op);
 		op_complete(op, -ECANCELED);
 		return 1;
 	}

@@ -160,15 +160,18 @@ static int64_t try_send(struct net *net, struct sock *sock, struct mn_op *op)
 }
 
 /* The next sender may begin. */
-void net_ended(struct net *net, struct mn_op *op)
+uint64_t net_ended(struct net *net, struct mn_op *op)
 {
 	struct sock *sock = net_sock(net, op->fd);
+	uint64_t sent;
 
 	if (!sock || sock->sender != op)
-		return;
+		return 0;
+	sent = sock->sent;
 	sock->sender = NULL;
 	sock->sent = 0;
 	net->kick(&sock->waiting);
+	return sent;
 }
 
 /* ---- connections ---- */

@@ -130,8 +130,8 @@ int64_t net_call(struct net *net, struct mn_op *op); /* those that complete inli
  */
 int64_t net_try(struct net *net, struct pool *pool, struct mn_op *op);
 
-/* net_ended - an operation ends without its result */
-void net_ended(struct net *net, struct mn_op *op);
+/* net_ended - an operation ends without its result; how many bytes it has sent */
+uint64_t net_ended(struct net *net, struct mn_op *op);
 
 #define NO_BUFFER (INT64_MIN + 1) /* of RECV_STREAM: the pool is empty */
 
