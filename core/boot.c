@@ -75,6 +75,7 @@ void shard_started(struct shard *shard)
 /* On each shard, in a fiber of boot's: tell the others to end. */
 static int cancel_fibers(void *arg)
 {
+	mn_self->ending = true;
 	fiber_cancel_all(mn_self);
 	mn_self->fiber->canceled = false;	/* but this one goes on */
 	return 0;

@@ -57,6 +57,7 @@ struct shard {
 	void *sp;			/* the reactor's own stack while a fiber runs */
 	uint32_t id;
 	bool virtual_time;		/* the cycle counter means nothing here */
+	bool ending;			/* its fibers were cancelled, new ones would be left */
 	bool stopping;			/* shard_main() is to return when all is done */
 	bool leaving;			/* likewise, whatever is left to do */
 	bool log_pending;		/* lines wait to be written */

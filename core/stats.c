@@ -16,6 +16,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_MESSAGES]		= "messages",
 	[STAT_ACCEPTS]		= "accepts",
 	[STAT_HANDED]		= "handed_over",
+	[STAT_MIGRATIONS]	= "migrations",
 	[STAT_ACCEPT_PAUSES]	= "accept_pauses",
 	[STAT_BYTES_IN]		= "bytes_in",
 	[STAT_BYTES_OUT]	= "bytes_out",

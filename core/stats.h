@@ -22,6 +22,7 @@ enum stat_id {
 	STAT_MESSAGES,		/* sent to other shards */
 	STAT_ACCEPTS,
 	STAT_HANDED,		/* accepted here, handed to a shard with fewer connections */
+	STAT_MIGRATIONS,	/* connections that came from other shards */
 	STAT_ACCEPT_PAUSES,	/* no descriptors left, or the connection limit */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,

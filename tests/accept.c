@@ -1,41 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
  * Who gets a new connection, when it is the shard with the fewest. Every case
- * on every backend with 1, 2 and 8 shards; no descriptor may be left.
+ * on every backend with 1, 2 and 8 shards; no descriptor and no buffer may be
+ * left.
  */
-#include <dirent.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include <miniss/miniss.h>
 
+#include "tests/sharded.h"
 #include "tests/site.h"
 #include "tests/suites.h"
 #include "tests/world.h"
-
-static const unsigned int nr_shards[] = { 1, 2, 8 };
-
-static int nr_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	ck_assert_ptr_nonnull(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static void run(int i, mn_fiber_fn fn)
-{
-	int fds = nr_fds(), n = (int)ARRAY_SIZE(nr_shards);
-	int ret = run_backend(i / n, nr_shards[i % n], fn, NULL);
-
-	ck_assert(ret == 0 || ret == RUN_SKIPPED);
-	ck_assert_int_eq(nr_fds(), fds);
-}
 
 static atomic_uint open_conns[8];
 
@@ -122,7 +100,7 @@ static int even_fiber(void *arg)
 
 START_TEST(no_shard_has_two_connections_more_than_another)
 {
-	run(_i, even_fiber);
+	sharded_run_backend(_i, even_fiber);
 }
 END_TEST
 
@@ -168,7 +146,7 @@ static int limit_fiber(void *arg)
 
 START_TEST(a_connection_waits_only_while_every_shard_is_full)
 {
-	run(_i, limit_fiber);
+	sharded_run_backend(_i, limit_fiber);
 }
 END_TEST
 
@@ -195,7 +173,7 @@ static int stop_fiber(void *arg)
 
 START_TEST(what_is_on_its_way_when_the_server_stops_is_served)
 {
-	run(_i, stop_fiber);
+	sharded_run_backend(_i, stop_fiber);
 }
 END_TEST
 
@@ -216,7 +194,7 @@ static int cut_fiber(void *arg)
 
 START_TEST(what_is_on_its_way_when_the_server_gives_up_is_closed)
 {
-	run(_i, cut_fiber);
+	sharded_run_backend(_i, cut_fiber);
 }
 END_TEST
 
@@ -254,7 +232,7 @@ static int credits_fiber(void *arg)
 
 START_TEST(what_cannot_be_handed_over_is_served_where_it_is)
 {
-	run(_i, credits_fiber);
+	sharded_run_backend(_i, credits_fiber);
 }
 END_TEST
 
@@ -262,7 +240,7 @@ Suite *suite_accept(void)
 {
 	Suite *s = suite_create("accept");
 	TCase *tc = tcase_create("accept");
-	int n = nr_backends() * (int)ARRAY_SIZE(nr_shards);
+	int n = sharded_backends();
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	tcase_add_loop_test(tc, no_shard_has_two_connections_more_than_another, 0, n);

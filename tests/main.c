@@ -45,6 +45,7 @@ static const struct {
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
+	SUITE_ENTRY(migrate),
 	SUITE_ENTRY(histogram),
 	SUITE_ENTRY(program),
 	SUITE_ENTRY(faults),

@@ -4,6 +4,7 @@
  * Every case on every backend and queue, with 1, 2 and 8 shards; at the end
  * of each, every chunk is back in its pool.
  */
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,11 +53,21 @@ static int run_fiber(void *arg)
 	return run->fn(NULL);
 }
 
-void sharded_run(int i, mn_fiber_fn fn)
+static int nr_fds(void)
 {
-	int n = i % (int)ARRAY_SIZE(nr_shards), rest = i / (int)ARRAY_SIZE(nr_shards);
-	const char *queue = queue_kind.start[rest % nr_queues()]->name;
-	const char *backend = backend_kind.start[rest / nr_queues()]->name;
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void run_on(const char *backend, const char *queue, unsigned int nr, mn_fiber_fn fn)
+{
+	int fds = nr_fds();
 	struct run run = { .fn = fn };
 	struct mn_world world = { .fn = run_fiber, .arg = &run };
 
@@ -66,13 +77,35 @@ void sharded_run(int i, mn_fiber_fn fn)
 	}
 	ck_assert_int_eq(driver_choose(&timer_queue_kind, NULL, NULL, NULL, &world.timer), 0);
 	ck_assert_int_eq(driver_choose(&queue_kind, queue, "this test", NULL, &world.queue), 0);
-	ck_assert_int_eq(world_open(&world, nr_shards[n], NULL), 0);
+	ck_assert_int_eq(world_open(&world, nr, NULL), 0);
 	ck_assert_int_eq(world_run(&world), 0);
-	for (unsigned int s = 0; s < nr_shards[n]; s++)
+	for (unsigned int s = 0; s < nr; s++)
 		ck_assert_msg(chunks_out(world.shards[s]) == run.out[s],
-			      "%s, %s: shard %u of %u misses %u chunks", backend, queue, s,
-			      nr_shards[n], chunks_out(world.shards[s]) - run.out[s]);
+			      "%s, %s: shard %u of %u misses %u chunks", backend,
+			      world.queue.driver->name, s, nr,
+			      chunks_out(world.shards[s]) - run.out[s]);
 	world_close(&world);
+	ck_assert_int_eq(nr_fds(), fds);
+}
+
+void sharded_run(int i, mn_fiber_fn fn)
+{
+	int n = i % (int)ARRAY_SIZE(nr_shards), rest = i / (int)ARRAY_SIZE(nr_shards);
+
+	run_on(backend_kind.start[rest / nr_queues()]->name,
+	       queue_kind.start[rest % nr_queues()]->name, nr_shards[n], fn);
+}
+
+int sharded_backends(void)
+{
+	return nr_backends() * (int)ARRAY_SIZE(nr_shards);
+}
+
+void sharded_run_backend(int i, mn_fiber_fn fn)
+{
+	int n = i % (int)ARRAY_SIZE(nr_shards);
+
+	run_on(backend_kind.start[i / (int)ARRAY_SIZE(nr_shards)]->name, NULL, nr_shards[n], fn);
 }
 
 /* --- services --- */

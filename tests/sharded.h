@@ -9,8 +9,12 @@
 /* The loop variable counts combinations of backend, queue and number of shards. */
 int sharded_worlds(void);
 
-/* sharded_run - run a main fiber on the i-th; then all chunks must be back */
+/* sharded_run - run a main fiber on the i-th; then all chunks must be back, and all descriptors closed */
 void sharded_run(int i, mn_fiber_fn fn);
+
+/* The same with the preferred queue: combinations of backend and number of shards. */
+int sharded_backends(void);
+void sharded_run_backend(int i, mn_fiber_fn fn);
 
 /* Chunks that are not in the pool of their shard. */
 unsigned int chunks_out(const struct shard *shard);

@@ -70,14 +70,14 @@ void expect_pattern(struct mn_stream *stream, uint64_t from, size_t len)
 {
 	while (len) {
 		struct mn_buf in;
-		int64_t res = mn_stream_read(stream, &in);
+		int64_t res = mn_stream_read(stream, &in), right = 0;
 
 		ck_assert_msg(res > 0, "read: %lld, %zu bytes are missing", (long long)res, len);
 		ck_assert((size_t)res <= len && in.len == (size_t)res);
-		/* Check writes each assertion that holds to a file: not one for each byte. */
-		for (int64_t i = 0; i < res; i++)
-			if (in.data[i] != pattern(from + (uint64_t)i))
-				ck_abort_msg("byte %llu is wrong", (unsigned long long)from + i);
+		/* Check writes a line for every assertion: one a byte would take for ever. */
+		while (right < res && in.data[right] == pattern(from + (uint64_t)right))
+			right++;
+		ck_assert_int_eq(right, res);
 		from += (uint64_t)res;
 		len -= (size_t)res;
 		mn_buf_free(&in);

@@ -24,6 +24,7 @@ SUITE(faults);
 SUITE(fiber_switch);
 SUITE(histogram);
 SUITE(log);
+SUITE(migrate);
 SUITE(param);
 SUITE(program);
 SUITE(queue_contract);

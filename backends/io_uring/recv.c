@@ -63,8 +63,11 @@ void uring_feed(struct uring *u)
 /* A request was over for the kernel: is that the operation's end? */
 static void request_ended(struct uring *u, struct mn_op *op, int res)
 {
-	/* Whoever asked for the error took it: what was asked afterwards finds an end. */
-	if (op->be.num >= RECV_DEAD && (res == -ECANCELED || !res) && op->state != OP_CANCELING)
+	/*
+	 * Whoever asked for the error took it: what was asked afterwards finds
+	 * an end, and so would who cancels now and receives again.
+	 */
+	if (op->be.num >= RECV_DEAD && (res == -ECANCELED || !res))
 		res = -(int)(op->be.num - RECV_DEAD);
 	if (res == 0 || (res < 0 && res != -ENOBUFS && res != -EINTR && res != -EAGAIN))
 		op_complete(op, res);

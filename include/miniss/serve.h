@@ -6,14 +6,6 @@
 #include <miniss/stream.h>
 
 /**
- * typedef mn_conn_fn - what a connection does, in a fiber of its own
- *
- * The stream is closed after it returns: gracefully if it returned 0, at
- * once if it returned an error.
- */
-typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
-
-/**
  * typedef mn_input_fn - what a connection does with input that has arrived
  * @in: the first slice, owned by the function
  *

@@ -13,6 +13,14 @@
 struct mn_stream;
 
 /**
+ * typedef mn_conn_fn - what a connection does, in a fiber of its own
+ *
+ * The stream is closed after it returns: gracefully if it returned 0, at
+ * once if it returned an error.
+ */
+typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
+
+/**
  * mn_connect - open a TCP connection
  * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"
  * @timeout_ns: from now; MN_NEVER for the kernel's own limit
@@ -82,6 +90,39 @@ MN_API void mn_stream_abort(struct mn_stream *stream);
  * Return: 0, or why queued bytes could not be sent.
  */
 MN_API int mn_stream_close(struct mn_stream *stream);
+
+/**
+ * mn_stream_migrate - move a connection to another shard
+ * @stream: used by no other fiber meanwhile. It stays here, empty
+ * @shard: 0 to mn_shards() - 1; this one, too
+ * @fn: goes on with the connection there, in a fiber of its own, with a
+ *	stream that is new; NULL for one of a server: what the server does with
+ *	each, from the start
+ * @arg: handed to @fn; what it points to is then the other shard's to use
+ *
+ * Every byte goes along, in order: those that have arrived and were not read,
+ * and those that were written and not sent, which go out first. So do a side
+ * that was ended, errors that were not reported, the idle limit, the socket's
+ * options and the pointer of mn_stream_set_user(). Buffers are not copied:
+ * they go home to the shard that they are of when they are freed. What was
+ * read before is the caller's, as always.
+ *
+ * From a fiber of the stream's shard; suspends, but does not wait for the
+ * peer. While it waits for a credit (miniss/smp.h) cancellation ends it.
+ *
+ * After that, every call with @stream returns -ENOTCONN. It still has to be
+ * closed, or the handler has to return, soon: until then a server counts the
+ * connection on both shards.
+ *
+ * Return: 0: @fn has the connection. Else nothing has changed, and it can be
+ * used on: -EINVAL for a bad shard, or no @fn for one that is not a server's;
+ * -EBUSY if another fiber waits for it, or if the server has as many
+ * connections there as it may; -ESHUTDOWN if the server, or the program,
+ * stops; -ENOMEM; -ECANCELED if this fiber was cancelled; the reason of
+ * mn_stream_abort(), or of the idle limit.
+ */
+MN_API int mn_stream_migrate(struct mn_stream *stream, unsigned int shard, mn_conn_fn fn,
+			     void *arg);
 
 /** mn_stream_peer - the address of the other end as text, NUL-terminated */
 MN_API int mn_stream_peer(struct mn_stream *stream, char *text, size_t size);

@@ -34,13 +34,19 @@ static void conn_end(struct conn *conn, int err)
 	conn_free(conn);
 }
 
+/* What a connection's fiber does; copied to its stack. */
+struct run {
+	struct conn *conn;
+	mn_conn_fn fn;
+	void *arg;
+};
+
 static int conn_fiber(void *arg)
 {
-	struct conn *conn = arg;
-	const struct mn_server *conf = &conn->server->serve->conf;
+	const struct run *run = arg;
 
-	conn->fiber = mn_fiber_self();
-	conn_end(conn, conf->on_conn(&conn->stream, conf->arg));
+	run->conn->fiber = mn_fiber_self();
+	conn_end(run->conn, run->fn(&run->conn->stream, run->arg));
 	return 0;
 }
 
@@ -71,9 +77,11 @@ static int input_fiber(void *arg)
 	return 0;
 }
 
-static int conn_spawn(struct conn *conn, mn_fiber_fn fn)
+static int conn_spawn(struct conn *conn, mn_conn_fn fn, void *arg)
 {
-	return fiber_spawn(mn_self, fn, conn, 0, NULL);
+	struct run run = { conn, fn, arg };
+
+	return fiber_spawn(mn_self, conn_fiber, &run, sizeof(run), NULL);
 }
 
 static void input_arrived(struct mn_task *task)
@@ -83,8 +91,17 @@ static void input_arrived(struct mn_task *task)
 	if (conn->fiber)
 		return;
 	/* Without memory for a stack: next turn, perhaps. */
-	if (conn_spawn(conn, input_fiber))
+	if (fiber_spawn(mn_self, input_fiber, conn, 0, NULL))
 		task_schedule(mn_self, task);
+}
+
+static void conn_enter(struct conn *conn, struct server *server)
+{
+	conn->server = server;
+	conn->stream.served = true;
+	list_add_tail(&server->conns, &conn->entry);
+	server->nr_conns++;
+	mn_task_init(&conn->input, input_arrived);
 }
 
 void conn_start(struct conn *conn)
@@ -93,17 +110,47 @@ void conn_start(struct conn *conn)
 	const struct mn_server *conf = &server->serve->conf;
 
 	list_del(&conn->entry);
-	if (conf->on_conn && conn_spawn(conn, conn_fiber)) {
+	if (conf->on_conn && conn_spawn(conn, conf->on_conn, conf->arg)) {
 		conn_refuse(server, conn->stream.fd);
 		mem_free(conn);
 		return;
 	}
-	list_add_tail(&server->conns, &conn->entry);
-	server->nr_conns++;
-	mn_task_init(&conn->input, input_arrived);
+	conn_enter(conn, server);
 	if (conf->on_input)
 		conn->stream.reader = &conn->input;
 	stream_begin(&conn->stream, conf->idle_timeout_ns);
+}
+
+int conn_adopt(const struct move *move)
+{
+	struct server *server = server_part(move->serve);
+	const struct mn_server *conf = &move->serve->conf;
+	mn_conn_fn fn = move->fn ? move->fn : conf->on_conn;
+	struct conn *conn;
+	int err;
+
+	if (server->stopping)
+		return -ESHUTDOWN;
+	if (server->nr_conns >= conf->conns_max)
+		return -EBUSY;
+	conn = mem_alloc(sizeof(*conn));
+	if (!conn)
+		return -ENOMEM;
+	stream_init(&conn->stream, move->from->fd);
+	err = out_reserve(&conn->stream, move->from);
+	if (!err && fn)
+		err = conn_spawn(conn, fn, move->fn ? move->arg : conf->arg);
+	if (err) {
+		out_drop(&conn->stream);
+		mem_free(conn);
+		return err;
+	}
+	conn_enter(conn, server);
+	place_enter(server);
+	if (!fn)
+		conn->stream.reader = &conn->input;
+	stream_take(&conn->stream, move->from);
+	return 0;
 }
 
 void conn_refuse(struct server *server, int fd)

@@ -3,6 +3,7 @@
  * The output of a stream. Two sends at a time could overtake each other, so
  * there is one; what is written meanwhile is gathered into the next.
  */
+#include <errno.h>
 #include <string.h>
 
 #include <miniss/param.h>
@@ -57,7 +58,7 @@ static void batch_prepare(struct batch *batch)
 	batch->hdr = (struct msghdr){ .msg_iov = batch->iov, .msg_iovlen = batch->nr_slices };
 }
 
-static void out_start(struct mn_stream *stream)
+void out_start(struct mn_stream *stream)
 {
 	struct batch *batch = stream->queued;
 	struct mn_op *op = &stream->send;
@@ -95,11 +96,72 @@ void out_drop(struct mn_stream *stream)
 	stream->filling = NULL;
 }
 
+/* A send was cancelled after @n bytes: the rest of the batch is the first to go out. */
+static void out_unsend(struct mn_stream *stream, size_t n)
+{
+	struct batch *batch = stream->sending;
+	uint32_t whole = 0;
+
+	BUG_ON(n >= batch->bytes);
+	stream->sending = NULL;
+	stream->sent |= n > 0;
+	stream->out_bytes -= n;
+	batch->bytes -= n;
+	stats_add(mn_self, STAT_BYTES_OUT, n);
+	for (; n >= batch->slice[whole].len; whole++) {
+		n -= batch->slice[whole].len;
+		mn_buf_free(&batch->slice[whole]);
+	}
+	batch->nr_slices -= whole;
+	memmove(batch->slice, batch->slice + whole, batch->nr_slices * sizeof(batch->slice[0]));
+	batch->slice[0].data += n;
+	batch->slice[0].len -= n;
+	batch->next = stream->queued;
+	stream->queued = batch;
+	if (!batch->next)
+		stream->queued_tail = &batch->next;
+}
+
+int out_reserve(struct mn_stream *to, const struct mn_stream *from)
+{
+	for (const struct batch *b = from->queued; b; b = b->next) {
+		struct batch *batch = batch_get();
+
+		if (!batch)
+			return -ENOMEM;
+		*to->queued_tail = batch;
+		to->queued_tail = &batch->next;
+		to->filling = batch;
+	}
+	return 0;
+}
+
+void out_take(struct mn_stream *to, struct mn_stream *from)
+{
+	struct batch *batch = to->queued;
+
+	for (struct batch *b = from->queued; b; b = b->next, batch = batch->next) {
+		memcpy(batch->slice, b->slice, b->nr_slices * sizeof(b->slice[0]));
+		batch->nr_slices = b->nr_slices;
+		batch->bytes = b->bytes;
+		b->nr_slices = 0;
+		b->bytes = 0;
+	}
+	to->out_bytes = from->out_bytes;
+	to->out_err = from->out_err;
+	from->out_bytes = 0;
+}
+
 void out_sent(struct mn_op *op, int64_t res)
 {
 	struct mn_stream *stream = container_of(op, struct mn_stream, send);
 	struct batch *batch = stream->sending;
 
+	if (res == -ECANCELED && stream->moving && !stream->out_err) {
+		out_unsend(stream, op->be.num);
+		mn_future_resolve(&op->done, 0);
+		return;
+	}
 	stream->sending = NULL;
 	stream->out_bytes -= batch->bytes;
 	stream->sent = true;
@@ -113,7 +175,7 @@ void out_sent(struct mn_op *op, int64_t res)
 		stream_in_fail(stream, (int)res);
 	if (stream->out_err)
 		out_drop(stream);
-	else if (stream->queued)
+	else if (stream->queued && !stream->moving)
 		out_start(stream);
 	if (stream->writer)
 		task_schedule(mn_self, stream->writer);
@@ -170,6 +232,7 @@ int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
 {
 	int err = stream->out_err;
 
+	BUG_ON(stream->moving);
 	stream_touch(stream);
 	if (!err && stream->shut)
 		err = -EPIPE;

@@ -6,6 +6,7 @@
  *	server.c	one shard: accepting, limits, the end
  *	place.c		which shard gets a new connection
  *	conn.c		one connection
+ *	migrate.c	a connection moves to another shard
  */
 #ifndef LIB_NET_SERVER_H
 #define LIB_NET_SERVER_H
@@ -78,6 +79,19 @@ int conn_accepted(struct server *server, int fd);
 void conn_refuse(struct server *server, int fd);	/* for want of memory */
 void conn_start(struct conn *conn);
 void conn_cancel(struct conn *conn);
+
+/*
+ * A connection that moves: on the stack of the fiber that has it, who waits.
+ * The other shard takes over what @from has, or fails and changes nothing.
+ */
+struct move {
+	struct mn_stream *from;
+	struct serve *serve;		/* it is a connection of this server, or NULL */
+	mn_conn_fn fn;			/* NULL: as the server says */
+	void *arg;
+};
+
+int conn_adopt(const struct move *move);	/* of a server; on the other shard */
 
 /* place.c */
 

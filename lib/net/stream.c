@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Streams: their input, their life and their end. Output is in out.c. */
+#include <errno.h>
 #include <netinet/tcp.h>
 
 #include <miniss/param.h>
@@ -63,6 +64,10 @@ static void received(struct mn_op *op, int64_t res)
 		in_push(stream, op->chunk);
 		return;
 	}
+	if (stream->moving && res == -ECANCELED && !stream->in_err) {
+		mn_future_resolve(&op->done, 0);
+		return;
+	}
 	if (stream->in_paused && res == -ECANCELED && !stream->in_err) {
 		/* Emptied already while the cancellation was under way? */
 		if (!stream->in_head)
@@ -95,6 +100,14 @@ void stream_in_fail(struct mn_stream *stream, int err)
 	reader_wake(stream);
 }
 
+static struct mn_buf chunk_slice(struct mn_chunk *chunk)
+{
+	return (struct mn_buf){ .data = chunk->data,
+				.len = chunk->len,
+				.chunk = chunk,
+				.share = chunk->home->chunk_size };
+}
+
 int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 {
 	struct mn_chunk *chunk = stream->in_head;
@@ -110,10 +123,7 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 		stream->in_tail = &stream->in_head;
 	stream->in_bytes -= chunk->len;
 	stream_touch(stream);
-	*in = (struct mn_buf){ .data = chunk->data,
-			       .len = chunk->len,
-			       .chunk = chunk,
-			       .share = chunk->home->chunk_size };
+	*in = chunk_slice(chunk);
 	if (stream->in_bytes <= param_in_max / 2 && !pool_pressed(&mn_self->pool))
 		in_resume(stream);
 	return chunk->len;
@@ -142,6 +152,10 @@ int64_t mn_stream_read(struct mn_stream *stream, struct mn_buf *in)
 
 void stream_abort(struct mn_stream *stream, int err)
 {
+	if (stream->away) {
+		stream->away_err = err;
+		return;
+	}
 	if (stream->aborted)
 		return;
 	stream->aborted = true;
@@ -160,6 +174,13 @@ void mn_stream_abort(struct mn_stream *stream)
 	stream_abort(stream, -ECANCELED);
 }
 
+static void idle_arm(struct mn_stream *stream)
+{
+	if (stream->idle_ns < MN_NEVER / 2)
+		mn_timer_arm(&stream->idle, stream->active_ns + stream->idle_ns,
+			     (uint32_t)min(stream->idle_ns / 8, MN_SEC));
+}
+
 /* One timer that follows the activity late: what is read or sent does not move it. */
 static void idle_check(struct mn_task *task)
 {
@@ -173,7 +194,7 @@ static void idle_check(struct mn_task *task)
 	if (until_ns <= mn_now())
 		stream_abort(stream, -ETIMEDOUT);
 	else
-		mn_timer_arm(&stream->idle, until_ns, (uint32_t)min(stream->idle_ns / 8, MN_SEC));
+		idle_arm(stream);
 }
 
 void stream_init(struct mn_stream *stream, int fd)
@@ -188,10 +209,71 @@ void stream_begin(struct mn_stream *stream, int64_t idle_ns)
 {
 	stream->active_ns = mn_now();
 	stream->idle_ns = idle_ns;
-	if (idle_ns < MN_NEVER / 2)
-		mn_timer_arm(&stream->idle, stream->active_ns + idle_ns,
-			     (uint32_t)min(idle_ns / 8, MN_SEC));
+	idle_arm(stream);
 	recv_start(stream);
+}
+
+/* ---- moving ---- */
+
+static void end_wait(struct mn_op *op)
+{
+	if (mn_op_in_flight(op))
+		fiber_wait(&op->done);
+}
+
+void stream_quiet(struct mn_stream *stream)
+{
+	stream->moving = true;
+	mn_timer_cancel(&stream->idle);
+	mn_op_cancel(&stream->recv);
+	mn_op_cancel(&stream->send);
+	end_wait(&stream->recv);
+	end_wait(&stream->send);
+}
+
+void stream_resume(struct mn_stream *stream)
+{
+	stream->moving = false;
+	if (stream->aborted)
+		return;
+	idle_arm(stream);
+	if (!stream->in_ended) {
+		stream->in_paused = in_full(stream);
+		if (!stream->in_paused)
+			recv_start(stream);
+	}
+	if (stream->queued)
+		out_start(stream);
+	if (stream->in_head || stream->in_ended)
+		reader_wake(stream);
+}
+
+void stream_take(struct mn_stream *to, struct mn_stream *from)
+{
+	if (from->in_head) {
+		to->in_head = from->in_head;
+		to->in_tail = from->in_tail;
+	}
+	from->in_head = NULL;
+	to->in_bytes = from->in_bytes;
+	to->in_ended = from->in_ended;
+	to->in_err = from->in_err;
+	to->shut = from->shut;
+	out_take(to, from);
+	to->sent = from->sent;
+	to->active_ns = from->active_ns;
+	to->idle_ns = from->idle_ns;
+	to->user = from->user;
+	stream_resume(to);
+}
+
+void stream_moved(struct mn_stream *stream)
+{
+	stream->moving = false;
+	stream->aborted = true;
+	stream->in_err = stream->out_err = -ENOTCONN;
+	stream->fd = -1;
+	out_drop(stream);
 }
 
 static void in_drop(struct mn_stream *stream)
@@ -199,23 +281,26 @@ static void in_drop(struct mn_stream *stream)
 	struct mn_chunk *chunk;
 
 	while ((chunk = stream->in_head)) {
+		struct mn_buf buf = chunk_slice(chunk);
+
 		stream->in_head = chunk->next;
-		pool_put(chunk);
+		mn_buf_free(&buf);
 	}
 	stream->in_tail = &stream->in_head;
 }
 
 int stream_end(struct mn_stream *stream)
 {
-	int err = out_wait(stream, 0);
+	int err;
 
+	if (stream->fd < 0)	/* it has moved */
+		return 0;
+	err = out_wait(stream, 0);
 	/* From here on nothing starts again, and what is in flight ends soon. */
 	stream->reader = stream->writer = NULL;
 	stream_abort(stream, err ? err : -ECANCELED);
-	if (mn_op_in_flight(&stream->recv))
-		fiber_wait(&stream->recv.done);
-	if (mn_op_in_flight(&stream->send))
-		fiber_wait(&stream->send.done);
+	end_wait(&stream->recv);
+	end_wait(&stream->send);
 	mn_timer_cancel(&stream->idle);
 	in_drop(stream);
 	out_drop(stream);
@@ -235,6 +320,7 @@ int mn_stream_shutdown(struct mn_stream *stream)
 {
 	int err = mn_stream_flush(stream);
 
+	BUG_ON(stream->moving);
 	stream->shut = true;
 	return err ? err : socket_shutdown(stream->fd, SHUT_WR);
 }
@@ -281,7 +367,7 @@ int mn_connect(const char *text, int64_t timeout_ns, struct mn_stream **stream)
 int mn_stream_peer(struct mn_stream *stream, char *text, size_t size)
 {
 	struct addr addr;
-	int err = socket_peer(stream->fd, &addr);
+	int err = stream->fd < 0 ? -ENOTCONN : socket_peer(stream->fd, &addr);
 
 	if (!err)
 		addr_format(&addr, text, size);

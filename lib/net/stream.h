@@ -36,6 +36,10 @@ struct mn_stream {
 	bool in_ended;		/* @in_err is final: nothing comes after what is queued */
 	bool aborted;
 	bool shut;		/* for writing */
+	bool served;		/* it is in a struct conn */
+	bool moving;		/* what ends now goes on later, here or on another shard */
+	bool away;		/* another shard looks at it; see lib/net/migrate.c */
+	int away_err;		/* why it was aborted meanwhile */
 	int in_err;
 	struct mn_task *reader;	/* scheduled when there is input, or the end */
 
@@ -67,6 +71,16 @@ void stream_begin(struct mn_stream *stream, int64_t idle_ns);
 int stream_end(struct mn_stream *stream);
 
 /*
+ * A stream that moves: stream_quiet(), from a fiber, ends what is in flight,
+ * and stream_resume() goes on. On the other shard, one with descriptor and
+ * batches takes over all that it has; it itself is then moved: nothing is left.
+ */
+void stream_quiet(struct mn_stream *stream);
+void stream_resume(struct mn_stream *stream);
+void stream_take(struct mn_stream *to, struct mn_stream *from);
+void stream_moved(struct mn_stream *stream);
+
+/*
  * stream_in_fail - the connection turned out to be dead: end the input with
  * @err, after what has arrived
  */
@@ -85,6 +99,11 @@ static inline void stream_touch(struct mn_stream *stream)
 /* out.c */
 void out_sent(struct mn_op *op, int64_t res);
 void out_drop(struct mn_stream *stream);
+void out_start(struct mn_stream *stream);
+
+/* out_reserve - as many batches as another stream has; out_take - fill them with its slices */
+int out_reserve(struct mn_stream *to, const struct mn_stream *from);
+void out_take(struct mn_stream *to, struct mn_stream *from);
 
 /* Wait until no more than @limit bytes are queued for output. */
 int out_wait(struct mn_stream *stream, size_t limit);
