@@ -14,6 +14,8 @@
  *	receive()	call_receive(): job_start(), job_cancel(), call_end()
  *	st[]		mn_call.state, by credit; FREE: the credit is in call_peer.free
  *	job[]		call_peer.running
+ *	free()		homing_flush() of smp/homing.c, homed() batch_arrived(): a batch of
+ *			frees, and its answer; one under way to each other shard (-DHOMING)
  *	out[]		mesh_out.staged; ring[]: a ring of spsc, or the share that
  *			a sender has of mpsc or locked
  *
@@ -22,8 +24,7 @@
  * turn after the credit came back. A job runs as long as it likes.
  *
  * Left out: how a ring works and memory order (wake.pml and the relacy check);
- * the urgent lane, which is the same with credits and rings of its own; posts:
- * a request, and a SETTLE where a call has its reply, one for up to 16 credits;
+ * what is in a batch of frees; posts: a request, and a SETTLE where a call has its reply, one for up to 16 credits;
  * results. A call to the own shard is with -DN=1.
  *
  * Verified: no push finds a ring full, and staging neither (assert); no state
@@ -32,6 +33,9 @@
  * under weak fairness (ltl; -DLIVE, where a job ends after two turns).
  *
  * -D N=1..3 shards, W credits of each ordered pair, SLOTS of a ring (4 * W).
+ * -D LANES=2: the urgent lane, with credits and rings of its own, too.
+ * -D HOMING: frees go home, on the bulk lane, and need no credit; then a ring has
+ * two slots more.
  * -D ONE_WAY: each shard calls only the next, not all others.
  * -D STEPS: one thing at a time, sent at once, in place of turns and staging:
  * fewer states, for more credits.
@@ -42,6 +46,9 @@
  *	CANCEL_AGAIN	a call may be cancelled twice
  *	CANCEL_APART	cancels have a ring of their own: they are not in order
  *	CANCEL_DROPS	a job that is cancelled does not reply
+ *	CANCEL_BULK	with LANES=2: all cancels go on the bulk lane
+ *	HOME_AGAIN	a second batch of frees goes out before the answer
+ *	SLOTS=4*W+1	with HOMING: no room for that answer
  * -D NO_CANCEL: nobody cancels; then 2 * W slots are enough.
  * -D PUSH_WAITS: a shard whose push finds the ring full waits for room. With
  * 4 * W slots it never waits; with NO_REPLY_ROOM they wait for each other.
@@ -58,45 +65,64 @@
 #ifdef NO_REPLY_ROOM
 #define SLOTS	(2 * W)
 #endif
+#ifdef HOMING
+#define HOMES	2	/* MSGS_HOMING */
+#else
+#define HOMES	0
+#endif
 #ifndef SLOTS
-#define SLOTS	(4 * W)
+#define SLOTS	(4 * W + HOMES)
+#endif
+#ifndef LANES
+#define LANES	1
 #endif
 
 #ifdef NESTED
 #define NO_CANCEL
 #endif
-#define PAIR(from, to)	((from) * N + (to))
+/* A way is a shard and a lane: lane 0 of each is the bulk lane, 1 the urgent one. */
+#define WAYS		(N * LANES)
+#define WAY(shard, lane) ((shard) * LANES + (lane))
+#define PAIR(from, way)	((from) * WAYS + (way))
+#define OUT(p)		PAIR(me, p)
+#define IN(p)		PAIR((p) / LANES, WAY(me, (p) % LANES))
+#define PAIRS		(N * WAYS)
 #define AT(pair, c)	((pair) * W + (c))
 
 /* the credit that the ltl formula follows */
 #if N == 1
 #define FIRST	AT(PAIR(0, 0), 0)
 #else
-#define FIRST	AT(PAIR(0, 1), 0)
+#define FIRST	AT(PAIR(0, WAY(1, 0)), 0)
 #endif
 
-mtype:msg = { REQUEST, REQUEST_NESTS, CANCEL, REPLY };
+mtype:msg = { REQUEST, REQUEST_NESTS, CANCEL, REPLY, HOME, HOMED };
 mtype:call = { FREE, ACTIVE, CANCELING };
 mtype:job = { NONE, RUNS, ENDS, WANTS, WAITS };
 
-chan ring[N * N] = [SLOTS] of { mtype:msg, byte };
-#define STAGED	(4 * W)
-chan out[N * N] = [STAGED] of { mtype:msg, byte };
+chan ring[PAIRS] = [SLOTS] of { mtype:msg, byte };
+#define STAGED	(4 * W + HOMES)
+chan out[PAIRS] = [STAGED] of { mtype:msg, byte };
 #ifdef CANCEL_APART
-chan apart[N * N] = [SLOTS] of { mtype:msg, byte };
+chan apart[PAIRS] = [SLOTS] of { mtype:msg, byte };
 #endif
-mtype:call st[N * N * W] = FREE;	/* by the pair (caller, called) and credit */
-mtype:job job[N * N * W] = NONE;	/* likewise, on the called shard */
+mtype:call st[PAIRS * W] = FREE;	/* by the pair (caller, called) and credit */
+mtype:job job[PAIRS * W] = NONE;	/* likewise, on the called shard */
 #ifdef NESTED
-byte parent[N * N * W];			/* job that waits for this call, plus 1 */
+byte parent[PAIRS * W];			/* job that waits for this call, plus 1 */
 #endif
 #ifdef LIVE
 bit replies;		/* of credit FIRST, modulo 2 */
 #endif
+#ifdef HOMING
+bit homing[PAIRS];	/* a batch of frees is under way; of bulk lanes */
+#endif
 byte busy[N];		/* what a shard can do of itself: calls to make and cancel, jobs to end */
 
-#ifdef CANCEL_APART
+#if defined(CANCEL_APART)
 #define MAIL_OF(from, to) (nempty(ring[PAIR(from, to)]) || nempty(apart[PAIR(from, to)]))
+#elif LANES == 2
+#define MAIL_OF(from, to) (nempty(ring[PAIR(from, WAY(to, 0))]) || nempty(ring[PAIR(from, WAY(to, 1))]))
 #else
 #define MAIL_OF(from, to) (nempty(ring[PAIR(from, to)]))
 #endif
@@ -108,23 +134,23 @@ byte busy[N];		/* what a shard can do of itself: calls to make and cancel, jobs 
 #define MAIL(me)	(MAIL_OF(((me) + 1) % 3, me) || MAIL_OF(((me) + 2) % 3, me))
 #endif
 #ifdef ONE_WAY
-#define CALLS(me, p)	((p) == ((me) + 1) % N)
+#define CALLS(me, p)	((p) / LANES == ((me) + 1) % N)
 #else
-#define CALLS(me, p)	(N == 1 || (p) != (me))
+#define CALLS(me, p)	(N == 1 || (p) / LANES != (me))
 #endif
 
 /* mesh_send(), and its BUG_ON */
 inline stage(to, kind, c)
 {
-	assert(len(out[PAIR(me, to)]) < STAGED);
-	out[PAIR(me, to)]!kind, c
+	assert(len(out[OUT(to)]) < STAGED);
+	out[OUT(to)]!kind, c
 }
 
 /* ---- the calling side ---- */
 
 inline start(p, c, kind)
 {
-	st[AT(PAIR(me, p), c)] = ACTIVE;
+	st[AT(OUT(p), c)] = ACTIVE;
 #ifdef NO_CANCEL
 	busy[me]--;
 #endif
@@ -134,28 +160,32 @@ inline start(p, c, kind)
 inline cancel(p, c)
 {
 #ifdef EARLY_CREDIT
-	st[AT(PAIR(me, p), c)] = FREE;
+	st[AT(OUT(p), c)] = FREE;
 #else
 #ifdef CANCEL_AGAIN
-	busy[me] = busy[me] - (st[AT(PAIR(me, p), c)] == ACTIVE);
+	busy[me] = busy[me] - (st[AT(OUT(p), c)] == ACTIVE);
 #else
 	busy[me]--;
 #endif
-	st[AT(PAIR(me, p), c)] = CANCELING;
+	st[AT(OUT(p), c)] = CANCELING;
 #endif
+#ifdef CANCEL_BULK
+	stage(p - p % LANES, CANCEL, c)
+#else
 	stage(p, CANCEL, c)
+#endif
 }
 
 /* Credits are alike, so it is enough to take the lowest that is free. */
-#define CAN_START(p, c)	(st[AT(PAIR(me, p), c)] == FREE && CALLS(me, p) && \
-			 (c == 0 || st[AT(PAIR(me, p), 0)] != FREE))
+#define CAN_START(p, c)	(st[AT(OUT(p), c)] == FREE && CALLS(me, p) && \
+			 (c == 0 || st[AT(OUT(p), 0)] != FREE))
 
 #if defined(NO_CANCEL)
 #define CAN_CANCEL(p, c) false
 #elif defined(CANCEL_AGAIN)
-#define CAN_CANCEL(p, c) (st[AT(PAIR(me, p), c)] == ACTIVE || st[AT(PAIR(me, p), c)] == CANCELING)
+#define CAN_CANCEL(p, c) (st[AT(OUT(p), c)] == ACTIVE || st[AT(OUT(p), c)] == CANCELING)
 #else
-#define CAN_CANCEL(p, c) (st[AT(PAIR(me, p), c)] == ACTIVE)
+#define CAN_CANCEL(p, c) (st[AT(OUT(p), c)] == ACTIVE)
 #endif
 
 /* What fibers may do with credit c towards p in a turn. */
@@ -169,15 +199,15 @@ inline call(p, c)
 		/* for a job that wants it, of any shard */
 		j = 0;
 		do
-		:: j < N * N * W && (job[j] != WANTS || (j / W) % N != me) -> j++
-		:: j < N * N * W && job[j] == WANTS && (j / W) % N == me -> break
-		:: j < N * N * W && job[j] == WANTS && (j / W) % N == me -> j++
-		:: j == N * N * W -> break
+		:: j < PAIRS * W && (job[j] != WANTS || (j / W / LANES) % N != me) -> j++
+		:: j < PAIRS * W && job[j] == WANTS && (j / W / LANES) % N == me -> break
+		:: j < PAIRS * W && job[j] == WANTS && (j / W / LANES) % N == me -> j++
+		:: j == PAIRS * W -> break
 		od;
 		if
-		:: j < N * N * W ->
+		:: j < PAIRS * W ->
 			job[j] = WAITS;
-			parent[AT(PAIR(me, p), c)] = j + 1;
+			parent[AT(OUT(p), c)] = j + 1;
 			start(p, c, REQUEST)
 		:: else
 		fi;
@@ -195,25 +225,61 @@ inline call(p, c)
 inline replied(p, c)
 {
 #ifndef EARLY_CREDIT
-	assert(st[AT(PAIR(me, p), c)] != FREE);
+	assert(st[AT(OUT(p), c)] != FREE);
 #endif
 #if defined(NO_CANCEL)
 	busy[me]++;
 #else
-	busy[me] = busy[me] + (st[AT(PAIR(me, p), c)] == CANCELING);
+	busy[me] = busy[me] + (st[AT(OUT(p), c)] == CANCELING);
 #endif
-	st[AT(PAIR(me, p), c)] = FREE;
+	st[AT(OUT(p), c)] = FREE;
 #ifdef LIVE
-	replies = (AT(PAIR(me, p), c) == FIRST -> 1 - replies : replies);
+	replies = (AT(OUT(p), c) == FIRST -> 1 - replies : replies);
 #endif
 #ifdef NESTED
 	if
-	:: parent[AT(PAIR(me, p), c)] ->
-		job[parent[AT(PAIR(me, p), c)] - 1] = RUNS;
+	:: parent[AT(OUT(p), c)] ->
+		job[parent[AT(OUT(p), c)] - 1] = RUNS;
 		busy[me]++;
-		parent[AT(PAIR(me, p), c)] = 0
+		parent[AT(OUT(p), c)] = 0
 	:: else
 	fi
+#endif
+}
+
+/* ---- frees, smp/homing.c ---- */
+
+#if defined(HOME_AGAIN)
+#define CAN_FREE(p)	((p) % LANES == 0 && (p) / LANES != me)
+#elif defined(HOMING)
+#define CAN_FREE(p)	((p) % LANES == 0 && (p) / LANES != me && !homing[OUT(p)])
+#else
+#define CAN_FREE(p)	false
+#endif
+
+/* homing_flush() */
+inline free(p)
+{
+#ifdef HOMING
+#ifndef HOME_AGAIN
+	homing[OUT(p)] = 1;
+	busy[me]--;
+#endif
+	stage(p, HOME, 0)
+#else
+	skip
+#endif
+}
+
+/* batch_arrived() */
+inline homed(p)
+{
+#if defined(HOMING) && !defined(HOME_AGAIN)
+	assert(homing[OUT(p)]);
+	homing[OUT(p)] = 0;
+	busy[me]++
+#else
+	skip
 #endif
 }
 
@@ -221,25 +287,25 @@ inline replied(p, c)
 
 inline job_start(p, c, kind)
 {
-	assert(job[AT(PAIR(p, me), c)] == NONE);
+	assert(job[AT(IN(p), c)] == NONE);
 	if
 #ifdef NESTED
-	:: kind == REQUEST_NESTS -> job[AT(PAIR(p, me), c)] = WANTS
+	:: kind == REQUEST_NESTS -> job[AT(IN(p), c)] = WANTS
 #endif
-	:: else -> job[AT(PAIR(p, me), c)] = RUNS; busy[me]++
+	:: else -> job[AT(IN(p), c)] = RUNS; busy[me]++
 	fi
 }
 
 inline job_cancel(p, c)
 {
 	if
-	:: job[AT(PAIR(p, me), c)] != NONE ->
+	:: job[AT(IN(p), c)] != NONE ->
 		/* not of a later call */
 #ifndef EARLY_CREDIT
-		assert(st[AT(PAIR(p, me), c)] == CANCELING);
+		assert(st[AT(IN(p), c)] == CANCELING);
 #endif
 #ifdef CANCEL_DROPS
-		job[AT(PAIR(p, me), c)] = NONE;
+		job[AT(IN(p), c)] = NONE;
 		busy[me]--
 #endif
 	:: else
@@ -250,13 +316,13 @@ inline job_cancel(p, c)
 inline finish(p, c)
 {
 	if
-	:: job[AT(PAIR(p, me), c)] == RUNS || job[AT(PAIR(p, me), c)] == ENDS ->
-		job[AT(PAIR(p, me), c)] = NONE;
+	:: job[AT(IN(p), c)] == RUNS || job[AT(IN(p), c)] == ENDS ->
+		job[AT(IN(p), c)] = NONE;
 		busy[me]--;
 		stage(p, REPLY, c)
 #ifdef LIVE
-	:: job[AT(PAIR(p, me), c)] == RUNS -> job[AT(PAIR(p, me), c)] = ENDS
-	:: job[AT(PAIR(p, me), c)] == NONE
+	:: job[AT(IN(p), c)] == RUNS -> job[AT(IN(p), c)] = ENDS
+	:: job[AT(IN(p), c)] == NONE
 #else
 	:: true
 #endif
@@ -268,6 +334,8 @@ inline receive(p)
 	if
 	:: kind == CANCEL -> job_cancel(p, c)
 	:: kind == REPLY -> replied(p, c)
+	:: kind == HOME -> stage(p, HOMED, 0)
+	:: kind == HOMED -> homed(p)
 	:: else -> job_start(p, c, kind)
 	fi;
 	kind = 0;
@@ -279,19 +347,19 @@ inline drain(p)
 {
 #ifdef LIVE
 	if
-	:: ring[PAIR(p, me)]?kind, c -> receive(p)
-	:: empty(ring[PAIR(p, me)])
+	:: ring[IN(p)]?kind, c -> receive(p)
+	:: empty(ring[IN(p)])
 	fi;
 #endif
 	do
-	:: ring[PAIR(p, me)]?kind, c -> receive(p)
+	:: ring[IN(p)]?kind, c -> receive(p)
 	:: true -> break
 	od
 #ifdef CANCEL_APART
 	;
 	do
-	:: apart[PAIR(p, me)]?kind, c -> receive(p)
-	:: empty(apart[PAIR(p, me)]) -> break
+	:: apart[IN(p)]?kind, c -> receive(p)
+	:: empty(apart[IN(p)]) -> break
 	od
 #endif
 }
@@ -302,8 +370,8 @@ inline drain_all()
 {
 	p = 0;
 	do
-	:: p < N -> drain(p); p++
-	:: p == N -> p = 0; break
+	:: p < WAYS -> drain(p); p++
+	:: p == WAYS -> p = 0; break
 	od
 }
 
@@ -311,14 +379,18 @@ inline tasks_run()
 {
 	p = 0;
 	do
-	:: p < N ->
+	:: p < WAYS ->
 		c = 0;
 		do
 		:: c < W -> finish(p, c); call(p, c); c++
 		:: c == W -> c = 0; break
 		od;
+		if
+		:: CAN_FREE(p) -> free(p)
+		:: true
+		fi;
 		p++
-	:: p == N -> p = 0; break
+	:: p == WAYS -> p = 0; break
 	od
 }
 
@@ -327,21 +399,21 @@ inline flush(p)
 {
 #ifdef PUSH_WAITS
 	do
-	:: nempty(out[PAIR(me, p)]) && nfull(ring[PAIR(me, p)]) ->
-		d_step { out[PAIR(me, p)]?kind, c; ring[PAIR(me, p)]!kind, c; kind = 0; c = 0 }
-	:: empty(out[PAIR(me, p)]) -> break
+	:: nempty(out[OUT(p)]) && nfull(ring[OUT(p)]) ->
+		d_step { out[OUT(p)]?kind, c; ring[OUT(p)]!kind, c; kind = 0; c = 0 }
+	:: empty(out[OUT(p)]) -> break
 	od
 #else
 	d_step {
-		assert(len(ring[PAIR(me, p)]) + len(out[PAIR(me, p)]) <= SLOTS);
+		assert(len(ring[OUT(p)]) + len(out[OUT(p)]) <= SLOTS);
 		do
-		:: nempty(out[PAIR(me, p)]) ->
-			out[PAIR(me, p)]?kind, c;
+		:: nempty(out[OUT(p)]) ->
+			out[OUT(p)]?kind, c;
 			if
 #ifdef CANCEL_APART
-			:: kind == CANCEL -> apart[PAIR(me, p)]!kind, c
+			:: kind == CANCEL -> apart[OUT(p)]!kind, c
 #endif
-			:: else -> ring[PAIR(me, p)]!kind, c
+			:: else -> ring[OUT(p)]!kind, c
 			fi;
 			kind = 0;
 			c = 0
@@ -358,7 +430,7 @@ inline flush(p)
 inline step()
 {
 	do
-	:: p < N - 1 -> p++
+	:: p < WAYS - 1 -> p++
 	:: true -> break
 	od;
 	do
@@ -366,16 +438,17 @@ inline step()
 	:: true -> break
 	od;
 	if
-	:: nempty(ring[PAIR(p, me)]) ->
+	:: nempty(ring[IN(p)]) ->
 		c = 0;
-		ring[PAIR(p, me)]?kind, c;
+		ring[IN(p)]?kind, c;
 		receive(p)
-	:: job[AT(PAIR(p, me), c)] == RUNS ->
-		job[AT(PAIR(p, me), c)] = NONE;
+	:: job[AT(IN(p), c)] == RUNS ->
+		job[AT(IN(p), c)] = NONE;
 		busy[me]--;
 		stage(p, REPLY, c)
 	:: CAN_START(p, c) -> start(p, c, REQUEST)
 	:: CAN_CANCEL(p, c) -> cancel(p, c)
+	:: CAN_FREE(p) -> free(p)
 	:: else
 	fi;
 	c = 0;
@@ -387,8 +460,8 @@ inline step()
 inline dirty()
 {
 	do
-	:: p < N && empty(out[PAIR(me, p)]) -> p++
-	:: p == N || nempty(out[PAIR(me, p)]) -> break
+	:: p < WAYS && empty(out[OUT(p)]) -> p++
+	:: p == WAYS || nempty(out[OUT(p)]) -> break
 	od
 }
 
@@ -413,7 +486,7 @@ proctype shard(byte me)
 		tasks_run();
 		dirty();
 		if
-		:: p == N -> p = 0	/* nothing to send: the turn is over */
+		:: p == WAYS -> p = 0	/* nothing to send: the turn is over */
 		:: else -> p++
 		fi
 	   }
@@ -423,7 +496,7 @@ proctype shard(byte me)
 		flush(p);
 		dirty();
 		if
-		:: p == N -> p = 0
+		:: p == WAYS -> p = 0
 		:: else -> p++
 		fi
 	   }
@@ -437,9 +510,12 @@ init {
 
 		for (i : 0 .. N - 1) {
 #if N == 1 || defined(ONE_WAY)
-			busy[i] = W;
+			busy[i] = W * LANES;
 #else
-			busy[i] = (N - 1) * W;
+			busy[i] = (N - 1) * W * LANES;
+#endif
+#ifdef HOMING
+			busy[i] = busy[i] + N - 1;
 #endif
 			run shard(i)
 		}
