@@ -46,7 +46,7 @@ static void stop_signaled(struct mn_op *op, int64_t res)
 	mn_future_resolve(&op->done, 0);
 }
 
-static void stop_listen(struct mn_world *world)
+void stop_listen(struct mn_world *world)
 {
 	struct mn_op *op = &world->stop.signal;
 

@@ -57,6 +57,17 @@ START_TEST(a_stop_drains_what_is_open)
 }
 END_TEST
 
+START_TEST(who_says_that_it_listens_can_be_stopped)
+{
+	need_backend(serving[_i]);
+	for (int i = 0; i < 20; i++) {
+		serving_start(&p, serving[_i], NULL, NULL);
+		kill(p.pid, SIGTERM);
+		ck_assert_int_eq(program_exit(&p), 0);
+	}
+}
+END_TEST
+
 START_TEST(a_stop_waits_no_longer_than_its_limit)
 {
 	unsigned int port;
@@ -174,6 +185,7 @@ TCase *tcase_program_stop(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_stop_drains_what_is_open, 0, STOP_CASES);
+	tcase_add_loop_test(tc, who_says_that_it_listens_can_be_stopped, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_stop_waits_no_longer_than_its_limit, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_stop_ends_a_connection_that_is_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_second_signal_ends_at_once, 0, STOP_CASES);

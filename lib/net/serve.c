@@ -7,6 +7,7 @@
 #include <miniss/param.h>
 #include <miniss/run.h>
 
+#include "core/boot.h"
 #include "lib/mem/mem.h"
 #include "lib/net/server.h"
 #include "smp/call.h"
@@ -83,6 +84,8 @@ static int serve_until_stop(struct serve *serve)
 
 	if (err)
 		return err;
+	/* Who reads that we listen may stop us at once. */
+	stop_listen(mn_self->world);
 	addr_format(&serve->addr, text, sizeof(text));
 	mn_info("listening on %s, %u shards, %s", text, mn_shards(),
 		mn_self->world->backend.driver->name);
