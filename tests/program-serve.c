@@ -282,6 +282,30 @@ START_TEST(mn_load_finds_no_error_in_mn_echo)
 }
 END_TEST
 
+/* Each connection goes to the other shard and back, some thousand times. */
+START_TEST(mn_load_finds_no_error_while_connections_move)
+{
+	const char *backend = serving[_i & 1];
+	unsigned int port;
+	char to[64];
+	int code;
+
+	need_backend(backend);
+	if (IS_ENABLED(CONFIG_SANITIZE_THREAD))
+		test_skip("the programs know nothing of what tests/main.c suppresses");
+	port = serving_start(&p, backend, NULL,
+			     ARGS(modes[_i >> 1], "--cpus=2", "--migrate-every=3"));
+	snprintf(to, sizeof(to), "127.0.0.1:%u", port);
+	code = program_run(&load, NULL,
+			   ARGS("mn-load", "--seconds=1", "--connections=16", to, "--size=6000",
+				"--pipeline=4", "--json"));
+	ck_assert_msg(code == 0, "%d: %s", code, program_err(&load));
+	ck_assert_double_eq(json_number(program_out(&load), "errors"), 0);
+	ck_assert_double_ge(json_number(program_out(&load), "bytes"), 6000);
+	program_stop(&p);
+}
+END_TEST
+
 START_TEST(mn_load_fails_where_nobody_listens)
 {
 	unsigned int port;
@@ -303,6 +327,7 @@ TCase *tcase_program_load(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, port_0_is_one_port_for_all_shards, 0, NR_SERVING);
 	tcase_add_loop_test(tc, mn_load_finds_no_error_in_mn_echo, 0, LOAD_CASES);
+	tcase_add_loop_test(tc, mn_load_finds_no_error_while_connections_move, 0, 4);
 	tcase_add_loop_test(tc, mn_load_fails_where_nobody_listens, 0, NR_SERVING);
 	return tc;
 }
