@@ -107,6 +107,9 @@ MN_API int mn_stream_close(struct mn_stream *stream);
  * they go home to the shard that they are of when they are freed. What was
  * read before is the caller's, as always.
  *
+ * An on_input handler must not move a connection when it is handed the end of
+ * the input: the next shard is handed that again, and would move it again.
+ *
  * From a fiber of the stream's shard; suspends, but does not wait for the
  * peer. While it waits for a credit (miniss/smp.h) cancellation ends it.
  *
