@@ -98,7 +98,7 @@ static int sample(struct trial *trial, int i)
 	if (!wait_ran(trial, &ran_ns))
 		return -ETIMEDOUT;
 	trial->run_ns[i] = ran_ns - from_ns;
-	mn_yield();	/* the post is settled */
+	mn_yield();
 	return 0;
 }
 
@@ -121,7 +121,8 @@ static int trial_main(void *arg)
 	int err = 0;
 
 	for (int i = 0; i < SAMPLES && !err; i++)
-		err = sample(trial, i);
+		while ((err = sample(trial, i)) == -EAGAIN)
+			mn_yield();	/* the credits of earlier ones are on their way back */
 	if (err)
 		return err;
 	trial->cost->run_ns = median(trial->run_ns);
