@@ -76,6 +76,17 @@ const char *test_stderr_end(void)
 }
 
 /*
+ * Every test is a fork of this process, and looks for leaks in all of its
+ * memory at the end: with the usual 256 MiB of freed memory kept that takes a
+ * second each.
+ */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=16";
+}
+
+/*
  * libev leaves a descriptor that nobody watches any more in its epoll set, and
  * takes it out when it hears of it again: perhaps while the shard that a
  * connection has moved to closes it. The kernel then refuses, and libev makes
