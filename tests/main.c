@@ -80,7 +80,7 @@ const char *test_stderr_end(void)
  * memory at the end: with the usual 256 MiB of freed memory kept that takes a
  * second each.
  */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "quarantine_size_mb=16";
