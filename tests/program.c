@@ -127,7 +127,7 @@ START_TEST(an_unknown_waker_is_refused)
 {
 	/* clang-format off */
 	static const struct refusal unknown = {
-		{ "mn-hello", "--io_uring.waker=nosuch" }, NULL, 2,
+		{ "mn-hello", "--backend=io_uring", "--io_uring.waker=nosuch" }, NULL, 2,
 		{ "--io_uring.waker=nosuch", "auto, eventfd or msg_ring" } };
 	/* clang-format on */
 
