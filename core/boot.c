@@ -135,9 +135,13 @@ static int each_shard(struct mn_world *world, mn_fiber_fn fn, void *arg)
  */
 static int world_quiesce(struct mn_world *world)
 {
-	int64_t until_ns = shard_now(mn_self) + watch_limit_ns();
-	int ret = each_shard(world, cancel_fibers, NULL);
+	int64_t until_ns;
+	int ret;
 
+	/* The main fiber may have run for long since somebody asked for the time. */
+	shard_clock_read(mn_self);
+	until_ns = mn_self->now_ns + watch_limit_ns();
+	ret = each_shard(world, cancel_fibers, NULL);
 	for (int quiet = 0; ret >= 0 && quiet < 2; quiet = ret ? 0 : quiet + 1) {
 		if (shard_now(mn_self) > until_ns) {
 			mn_err("fibers went on to start others for %d ms after being cancelled",

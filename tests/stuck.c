@@ -211,6 +211,27 @@ static int slow_fiber(void *arg)
 	return 7;
 }
 
+/* Computes for longer than the limit, and ends at once when it is done. */
+static int busy_fiber(void *arg)
+{
+	int64_t until_ms = test_now_ms() + 2200;
+
+	mn_now();
+	while (test_now_ms() < until_ms)
+		;
+	return 0;
+}
+
+START_TEST(what_ran_long_before_the_stop_is_not_held_against_it)
+{
+	struct outcome outcome;
+
+	need_backend(serving[_i]);
+	run(&outcome, serving[_i], LONG, busy_fiber, NULL);
+	ck_assert_msg(outcome.code == 0, "code %d: %s", outcome.code, outcome.said);
+}
+END_TEST
+
 START_TEST(a_stop_that_takes_its_time_is_not_stuck)
 {
 	struct outcome outcome;
@@ -258,6 +279,7 @@ Suite *suite_stuck(void)
 			    NR_TROUBLES * NR_SERVING);
 	tcase_add_loop_test(tc, another_shard_can_stop_when_the_main_fiber_is_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, all_that_are_stuck_are_named, 0, NR_SERVING);
+	tcase_add_loop_test(tc, what_ran_long_before_the_stop_is_not_held_against_it, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_stop_that_takes_its_time_is_not_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, fibers_that_do_not_end_are_named_and_left, 0, NR_SERVING);
 	suite_add_tcase(s, tc);
