@@ -279,7 +279,8 @@ Suite *suite_stuck(void)
 			    NR_TROUBLES * NR_SERVING);
 	tcase_add_loop_test(tc, another_shard_can_stop_when_the_main_fiber_is_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, all_that_are_stuck_are_named, 0, NR_SERVING);
-	tcase_add_loop_test(tc, what_ran_long_before_the_stop_is_not_held_against_it, 0, NR_SERVING);
+	tcase_add_loop_test(tc, what_ran_long_before_the_stop_is_not_held_against_it, 0,
+			    NR_SERVING);
 	tcase_add_loop_test(tc, a_stop_that_takes_its_time_is_not_stuck, 0, NR_SERVING);
 	tcase_add_loop_test(tc, fibers_that_do_not_end_are_named_and_left, 0, NR_SERVING);
 	suite_add_tcase(s, tc);

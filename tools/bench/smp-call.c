@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * Calls between two shards: the bench steps the first, a thread on another
- * CPU runs the second, which spins, or for smp.wake sleeps. One way is half
+ * CPU runs the second, which spins during a sample, or for smp.wake sleeps. In
+ * between it does nothing: the others of its family want that CPU. One way is half
  * of a round trip of posts; smp.handoff (smp-queue.c) is the limit.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #include <miniss/miniss.h>
 
@@ -21,6 +23,8 @@ struct duo {
 	pthread_t thread;
 	bool sleepy;			/* the second shard waits in the kernel when idle */
 	_Atomic int up, stop, returned;
+	_Atomic int on;			/* a sample is being taken */
+	sem_t start;
 	struct mn_call call[WINDOW];
 	uint64_t nr_back;		/* posts that came back */
 };
@@ -33,8 +37,12 @@ static void *second_main(void *arg)
 	s->start_err = shard_start(s);
 	s->idle.budget_ns = 0;
 	atomic_store(&duo->up, 1);
-	while (!s->start_err && !atomic_load_explicit(&duo->stop, memory_order_relaxed))
-		shard_step(s, duo->sleepy);
+	while (!s->start_err && !atomic_load_explicit(&duo->stop, memory_order_relaxed)) {
+		if (atomic_load_explicit(&duo->on, memory_order_relaxed))
+			shard_step(s, duo->sleepy);
+		else
+			sem_wait(&duo->start);
+	}
 	atomic_store(&duo->returned, 1);
 	return NULL;
 }
@@ -64,6 +72,23 @@ static int second_start(struct duo *duo)
 	return duo->world.shards[1]->start_err;
 }
 
+/* Before a sample, and when it is over. */
+static void duo_on(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+
+	atomic_store(&duo->on, 1);
+	sem_post(&duo->start);
+}
+
+static void duo_off(struct bench_case *c)
+{
+	struct duo *duo = c->state;
+
+	atomic_store(&duo->on, 0);
+	mn_self = c->shard;
+}
+
 static int duo_open(struct bench_case *c, bool sleepy)
 {
 	struct duo *duo = mem_alloc(sizeof(*duo));
@@ -75,6 +100,7 @@ static int duo_open(struct bench_case *c, bool sleepy)
 	duo->world.timer = c->world.timer;
 	duo->world.queue = c->world.queue;
 	duo->sleepy = sleepy;
+	sem_init(&duo->start, 0, 0);
 	err = world_open(&duo->world, 2, NULL);
 	if (err) {
 		mem_free(duo);
@@ -111,6 +137,7 @@ static void duo_close(struct bench_case *c)
 {
 	struct duo *duo = c->state;
 
+	duo_on(c, 0);
 	atomic_store(&duo->stop, 1);
 	mn_self = duo->world.shards[0];
 	while (!atomic_load(&duo->returned)) {	/* a call wakes it, and is not waited for */
@@ -123,20 +150,39 @@ static void duo_close(struct bench_case *c)
 	mn_self = c->shard;
 }
 
+static void call_second(struct duo *duo)
+{
+	struct mn_call *call = &duo->call[0];
+
+	mn_call_start(call, 1, nothing, NULL);
+	while (!mn_future_ready(&call->done))
+		shard_step(duo->world.shards[0], false);
+	mn_future_take(&call->done);
+}
+
 static void roundtrip_run(struct bench_case *c, uint64_t n)
 {
 	struct duo *duo = c->state;
-	struct shard *s = duo->world.shards[0];
-	struct mn_call *call = &duo->call[0];
 
-	mn_self = s;
+	mn_self = duo->world.shards[0];
+	for (; n; n--)
+		call_second(duo);
+	duo_off(c);
+}
+
+/* Each call finds the second shard asleep; its way there is timed, too. */
+static void wake_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *second = duo->world.shards[1];
+
+	mn_self = duo->world.shards[0];
 	for (; n; n--) {
-		mn_call_start(call, 1, nothing, NULL);
-		while (!mn_future_ready(&call->done))
-			shard_step(s, false);
-		mn_future_take(&call->done);
+		while (!atomic_load_explicit(&second->asleep, memory_order_relaxed))
+			shard_step(mn_self, false);
+		call_second(duo);
 	}
-	mn_self = c->shard;
+	duo_off(c);
 }
 
 static void pipelined_run(struct bench_case *c, uint64_t n)
@@ -154,7 +200,7 @@ static void pipelined_run(struct bench_case *c, uint64_t n)
 		while (ended < started && mn_future_ready(&duo->call[ended % WINDOW].done))
 			mn_future_take(&duo->call[ended++ % WINDOW].done);
 	}
-	mn_self = c->shard;
+	duo_off(c);
 }
 
 /* Half of a round trip: each post is answered by one. */
@@ -187,7 +233,7 @@ static void oneway_run(struct bench_case *c, uint64_t n)
 		while (duo->nr_back == back)
 			shard_step(s, false);
 	}
-	mn_self = c->shard;
+	duo_off(c);
 }
 
 /* One fiber asks all shards, itself too, and waits for all answers. */
@@ -207,13 +253,14 @@ static void callall_run(struct bench_case *c, uint64_t n)
 	mn_spawn(callall_fiber, &n, NULL);
 	while (s->fibers.nr_live)
 		shard_step(s, false);
-	mn_self = c->shard;
+	duo_off(c);
 }
 
 static const struct bench smp_call_roundtrip = {
 	.name = "smp.call.roundtrip",
 	.kind = &queue_kind,
 	.open = awake_open,
+	.prepare = duo_on,
 	.run = roundtrip_run,
 	.close = duo_close,
 };
@@ -223,6 +270,7 @@ static const struct bench smp_call_pipelined = {
 	.name = "smp.call.pipelined",
 	.kind = &queue_kind,
 	.open = awake_open,
+	.prepare = duo_on,
 	.run = pipelined_run,
 	.close = duo_close,
 };
@@ -232,6 +280,7 @@ static const struct bench smp_callall = {
 	.name = "smp.callall",
 	.kind = &queue_kind,
 	.open = awake_open,
+	.prepare = duo_on,
 	.run = callall_run,
 	.close = duo_close,
 };
@@ -241,6 +290,7 @@ static const struct bench smp_post_oneway = {
 	.name = "smp.post.oneway",
 	.kind = &queue_kind,
 	.open = awake_open,
+	.prepare = duo_on,
 	.run = oneway_run,
 	.close = duo_close,
 };
@@ -250,7 +300,8 @@ static const struct bench smp_wake = {
 	.name = "smp.wake",
 	.wakers = true,
 	.open = sleepy_open,
-	.run = roundtrip_run,
+	.prepare = duo_on,
+	.run = wake_run,
 	.close = duo_close,
 };
 bench_register(smp_wake);
