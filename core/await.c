@@ -33,25 +33,21 @@ static void await_cancel(void *obj)
 	}
 }
 
-/* Wait, but do not take: 0, or -ECANCELED with the future still pending. */
-static int await_ready(struct mn_future *future)
+/* Wait, but do not take: false if something else ended the wait. */
+static bool await_ready(struct mn_future *future)
 {
 	struct mn_fiber *fiber = fiber_running();
 
-	if (mn_future_ready(future))
-		return 0;
-	if (fiber->canceled)
-		return -ECANCELED;
+	if (mn_future_ready(future) || fiber->stop)
+		return mn_future_ready(future);
 	future_attach(future, &fiber->task);
 	fiber_park(await_cancel, future);
-	return mn_future_ready(future) ? 0 : -ECANCELED;
+	return mn_future_ready(future);
 }
 
 int64_t mn_await(struct mn_future *future)
 {
-	int err = await_ready(future);
-
-	return err ? err : mn_future_take(future);
+	return await_ready(future) ? mn_future_take(future) : mn_self->fiber->stop;
 }
 
 int64_t fiber_wait(struct mn_future *future)
@@ -70,12 +66,9 @@ int mn_await_all(struct mn_future *const *futures, size_t n)
 	int first = 0;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		int err = await_ready(futures[i]);
-
-		if (err)
-			return err;
-	}
+	for (i = 0; i < n; i++)
+		if (!await_ready(futures[i]))
+			return mn_self->fiber->stop;
 	for (i = 0; i < n; i++) {
 		int64_t res = mn_future_take(futures[i]);
 
@@ -108,7 +101,7 @@ static int any_ready(struct mn_future *const *futures, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (mn_future_ready(futures[i]))
 			return (int)i;
-	return -ECANCELED;
+	return -EAGAIN;
 }
 
 int mn_await_any(struct mn_future *const *futures, size_t n)
@@ -120,8 +113,8 @@ int mn_await_any(struct mn_future *const *futures, size_t n)
 	if (n < 1 || n > MN_AWAIT_ANY_MAX)
 		return -EINVAL;
 	ready = any_ready(futures, n);
-	if (ready >= 0 || fiber->canceled)
-		return ready;
+	if (ready >= 0 || fiber->stop)
+		return ready >= 0 ? ready : fiber->stop;
 	for (size_t i = 0; i < n; i++) {
 		mn_task_init(&waiter[i].task, any_wake);
 		waiter[i].fiber = fiber;
@@ -132,7 +125,8 @@ int mn_await_any(struct mn_future *const *futures, size_t n)
 		future_detach(futures[i], &waiter[i].task);
 		task_unqueue(mn_self, &waiter[i].task);
 	}
-	return any_ready(futures, n);
+	ready = any_ready(futures, n);
+	return ready >= 0 ? ready : fiber->stop;
 }
 
 static void alarm_fire(struct mn_task *task)
@@ -163,18 +157,18 @@ static void alarm_ends_await(struct alarm *alarm)
 int64_t mn_await_timeout(struct mn_future *future, int64_t timeout_ns)
 {
 	struct alarm alarm;
-	int err;
+	bool ready;
 
 	if (mn_future_ready(future))
 		return mn_future_take(future);
 	if (timeout_ns <= 0)
-		return fiber_running()->canceled ? -ECANCELED : -ETIMEDOUT;
+		return fiber_stopped(fiber_running(), -ETIMEDOUT);
 	alarm_set(&alarm, timeout_ns, alarm_ends_await, future);
-	err = await_ready(future);
+	ready = await_ready(future);
 	alarm_cancel(&alarm);
-	if (!err)
+	if (ready)
 		return mn_future_take(future);
-	return alarm.expired ? -ETIMEDOUT : err;
+	return alarm.expired ? -ETIMEDOUT : mn_self->fiber->stop;
 }
 
 static void alarm_cancels_op(struct alarm *alarm)
@@ -200,7 +194,7 @@ int64_t mn_op_await(struct mn_op *op, int64_t timeout_ns)
 	if (mn_future_ready(&op->done))
 		return mn_future_take(&op->done);
 	alarm.expired = timeout_ns <= 0;
-	if (fiber->canceled || alarm.expired)
+	if (fiber->stop || alarm.expired)
 		mn_op_cancel(op);
 	else if (timeout_ns != MN_NEVER)
 		alarm_set(&alarm, timeout_ns, alarm_cancels_op, op);
@@ -211,7 +205,7 @@ int64_t mn_op_await(struct mn_op *op, int64_t timeout_ns)
 	if (alarm.timer.task.fn)
 		alarm_cancel(&alarm);
 	res = mn_future_take(&op->done);
-	return res == -ECANCELED && alarm.expired && !fiber->canceled ? -ETIMEDOUT : res;
+	return res == -ECANCELED ? fiber_stopped(fiber, alarm.expired ? -ETIMEDOUT : res) : res;
 }
 
 static void alarm_wakes_fiber(struct alarm *alarm)
@@ -231,14 +225,14 @@ int mn_sleep(int64_t ns)
 	struct mn_fiber *fiber = fiber_running();
 	struct alarm alarm;
 
-	if (fiber->canceled)
-		return -ECANCELED;
+	if (fiber->stop)
+		return fiber->stop;
 	if (ns <= 0) {
 		mn_yield();
-		return fiber->canceled ? -ECANCELED : 0;
+		return fiber->stop;
 	}
 	alarm_set(&alarm, ns, alarm_wakes_fiber, fiber);
 	fiber_park(sleep_cancel, &alarm);
 	alarm_cancel(&alarm);
-	return alarm.expired ? 0 : -ECANCELED;
+	return alarm.expired ? 0 : fiber->stop;
 }

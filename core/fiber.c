@@ -165,7 +165,7 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	}
 	mn_task_init(&fiber->task, fiber_resume);
 	fiber->cancel = NULL;
-	fiber->canceled = false;
+	fiber->stop = 0;
 	fiber->detached = !handle;
 	fiber->ended = false;
 	fiber->fn = fn;
@@ -209,16 +209,21 @@ int mn_join(struct mn_fiber *fiber)
 	return ret;
 }
 
-void mn_fiber_cancel(struct mn_fiber *fiber)
+void fiber_cancel(struct mn_fiber *fiber, int why)
 {
 	void (*cancel)(void *obj) = fiber->cancel;
 
-	fiber->canceled = true;
+	fiber->stop = fiber_stopped(fiber, why);
 	/* One that will run anyway looks for itself. */
 	if (!cancel || fiber->task.queued)
 		return;
 	fiber->cancel = NULL;
 	cancel(fiber->cancel_obj);
+}
+
+void mn_fiber_cancel(struct mn_fiber *fiber)
+{
+	fiber_cancel(fiber, -ECANCELED);
 }
 
 /* No list of fibers: adding to one and taking out would touch others' lines each time. */
@@ -264,7 +269,7 @@ struct mn_fiber *mn_fiber_self(void)
 
 bool mn_fiber_canceled(void)
 {
-	return mn_self->fiber->canceled;
+	return mn_self->fiber->stop;
 }
 
 void mn_fiber_name(const char *name)

@@ -21,7 +21,7 @@ struct mn_fiber {
 	void *sp;			/* where it was suspended */
 	void (*cancel)(void *obj);	/* ends the wait it is in; NULL: it cannot be ended */
 	void *cancel_obj;
-	bool canceled;
+	int32_t stop;			/* why its waits end: 0, -ECANCELED or -ETIMEDOUT */
 	bool detached;
 	bool ended;
 
@@ -87,6 +87,15 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
  *	once at most, and not when the fiber is about to run anyway.
  */
 void fiber_park(void (*cancel)(void *obj), void *obj);
+
+/* fiber_stopped - why a wait of the fiber ended: that it is to stop, or else @why */
+static inline int fiber_stopped(const struct mn_fiber *fiber, int64_t why)
+{
+	return fiber->stop ? fiber->stop : (int)why;
+}
+
+/* fiber_cancel - mn_fiber_cancel() with a reason: -ECANCELED or -ETIMEDOUT; the first one stays */
+void fiber_cancel(struct mn_fiber *fiber, int why);
 
 /* fiber_wait - mn_await() that cancellation does not end */
 int64_t fiber_wait(struct mn_future *future);

@@ -103,9 +103,9 @@ int mn_stop_wait(void)
 	if (mn_self->id)
 		return -EXDEV;
 	stop_listen(world);
-	if (!world->stop.requested && !waiter.fiber->canceled) {
+	if (!world->stop.requested && !waiter.fiber->stop) {
 		list_add_tail(&world->stop.waiters, &waiter.entry);
 		fiber_park(stop_wait_cancel, &waiter);
 	}
-	return world->stop.requested ? 0 : -ECANCELED;
+	return world->stop.requested ? 0 : waiter.fiber->stop;
 }

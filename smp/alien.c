@@ -213,7 +213,7 @@ static int call_fiber(void *arg)
 	int res = call->fn(call->arg);
 
 	call->fiber = NULL;
-	if (call_end(call, res) || (res == -ECANCELED && mn_fiber_canceled()))
+	if (call_end(call, res) || (res < 0 && res == mn_self->fiber->stop))
 		return 0;
 	return res;	/* a failure that nobody sees, or asked for, is counted as abandoned */
 }

@@ -184,7 +184,7 @@ static void call_cancel(void *obj)
 
 	if (!blocking_cancel(&call->job))
 		return;		/* it runs: its memory is on the fiber's stack */
-	call->res = -ECANCELED;
+	call->res = call->fiber->stop;
 	call_done(&call->job);
 }
 
@@ -199,8 +199,8 @@ int mn_blocking(int (*fn)(void *arg), void *arg)
 	int err;
 
 	BUG_ON(!call.fiber);
-	if (call.fiber->canceled)
-		return -ECANCELED;
+	if (call.fiber->stop)
+		return call.fiber->stop;
 	err = blocking_start(&call.job, BLOCKING_USER);
 	if (err)
 		return err;

@@ -58,7 +58,7 @@ static int batch_wait(struct callers *all, bool stoppable)
 		int res;
 
 		/* Cancelled while it was about to run: nobody told the calls. */
-		if (stoppable && caller.fiber->canceled)
+		if (stoppable && caller.fiber->stop)
 			callers_stop(all);
 		res = reply_wait(&caller, stoppable ? callers_stop : NULL, all);
 		if (res && !first)
@@ -73,8 +73,8 @@ static int batch_run(unsigned int first, mn_fiber_fn fn, void *arg, bool stoppab
 	struct callers all = { .n = 0 };
 	int err, res;
 
-	if (stoppable && mn_self->fiber->canceled)
-		return -ECANCELED;
+	if (stoppable && mn_self->fiber->stop)
+		return mn_self->fiber->stop;
 	err = batch_start(&all, first, fn, arg, stoppable);
 	res = batch_wait(&all, stoppable);
 	return res ? res : err;

@@ -179,14 +179,19 @@ int mn_call_start(struct mn_call *call, unsigned int shard, mn_fiber_fn fn, void
 	return 0;
 }
 
-void mn_call_cancel(struct mn_call *call)
+static void call_cancel(struct mn_call *call, int why)
 {
-	struct mn_msg msg = { .kind = MSG_CANCEL, .credit = call->credit };
+	struct mn_msg msg = { .kind = MSG_CANCEL, .res = why, .credit = call->credit };
 
 	if (call->state != CALL_ACTIVE)
 		return;
 	call->state = CALL_CANCELING;
 	mesh_send(mn_self, call->shard, lane_of(call), &msg);
+}
+
+void mn_call_cancel(struct mn_call *call)
+{
+	call_cancel(call, -ECANCELED);
 }
 
 /* One-way: there is no call to reply to, only a credit to give back. */
@@ -216,7 +221,7 @@ void caller_stop(void *obj)
 	struct caller *caller = obj;
 
 	if (caller->call->state != CALL_IDLE) {
-		mn_call_cancel(caller->call);
+		call_cancel(caller->call, fiber_stopped(caller->fiber, -ETIMEDOUT));
 	} else if (!caller->granted) {
 		list_del(&caller->entry);
 		task_schedule(mn_self, &caller->fiber->task);
@@ -242,12 +247,11 @@ int credit_wait(struct caller *caller, void (*stop)(void *obj), void *obj)
 		return 0;
 	list_add_tail(&peer->waiters, &caller->entry);
 	fiber_park(stop, obj);
-	if (!caller->granted)
-		return -ECANCELED;
-	if (!caller->stopped && (!stop || !caller->fiber->canceled))
+	if (caller->granted && !caller->stopped && (!stop || !caller->fiber->stop))
 		return 0;
-	credit_give(peer, call->credit);
-	return -ECANCELED;
+	if (caller->granted)
+		credit_give(peer, call->credit);
+	return fiber_stopped(caller->fiber, -ECANCELED);
 }
 
 int reply_wait(struct caller *caller, void (*stop)(void *obj), void *obj)
@@ -282,8 +286,8 @@ int mn_call_with(unsigned int shard, mn_fiber_fn fn, void *arg,
 	alarm.expired = false;
 
 	BUG_ON(!mn_self->fiber || shard >= mn_self->world->nr_shards);
-	if (mn_self->fiber->canceled)
-		return -ECANCELED;
+	if (mn_self->fiber->stop)
+		return mn_self->fiber->stop;
 	call_init(&call, shard, options->urgent);
 	if (options->timeout_ns)
 		alarm_set(&alarm, options->timeout_ns, caller_alarm, &caller);
@@ -291,7 +295,8 @@ int mn_call_with(unsigned int shard, mn_fiber_fn fn, void *arg,
 	if (options->timeout_ns)
 		alarm_cancel(&alarm);
 	/* That we asked it to end is known by its result. */
-	return res == -ECANCELED && alarm.expired && !caller.fiber->canceled ? -ETIMEDOUT : res;
+	return res == -ECANCELED ? fiber_stopped(caller.fiber, alarm.expired ? -ETIMEDOUT : res) :
+				   res;
 }
 
 int mn_call(unsigned int shard, mn_fiber_fn fn, void *arg)
@@ -373,7 +378,7 @@ static void job_cancel(struct shard *self, unsigned int lane, const struct mn_ms
 	struct mn_fiber *fiber = peer_of(self, msg->from, lane)->running[msg->credit];
 
 	if (fiber)
-		mn_fiber_cancel(fiber);
+		fiber_cancel(fiber, msg->res);
 }
 
 static void call_end(struct shard *self, unsigned int lane, const struct mn_msg *msg)

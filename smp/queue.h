@@ -18,7 +18,7 @@ enum msg_kind {
 	MSG_CALL,	/* run fn(arg) in a fiber, then reply */
 	MSG_POST,	/* the same, and nobody waits for the result */
 	MSG_RUN,	/* run fn(arg) from the reactor; it must not suspend */
-	MSG_CANCEL,	/* cancel the fiber that runs @credit */
+	MSG_CANCEL,	/* cancel the fiber that runs @credit, because of @res */
 	MSG_REPLY,	/* @reply has ended with @res; @credit is free again */
 	MSG_SETTLE,	/* as many credits are free again as @res says, listed in @list */
 	MSG_HOME,	/* the batch of frees at @arg; smp/homing.c */

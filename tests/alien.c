@@ -357,7 +357,7 @@ static int cancel_here(void *arg)
 	struct mn_fiber *self = mn_fiber_self();
 
 	fiber_cancel_all(mn_self);
-	self->canceled = false;
+	self->stop = 0;
 	return 0;
 }
 
@@ -371,7 +371,7 @@ static int full_fiber(void *arg)
 		mn_sleep(MN_MSEC);
 	ck_assert_int_eq(atomic_load(&nr_running), QUEUE);
 	mn_call(last(), cancel_here, NULL);	/* with one shard, the main fiber, too */
-	mn_fiber_self()->canceled = false;
+	mn_fiber_self()->stop = 0;
 	while (atomic_load(&nr_left))
 		mn_yield();
 	aliens_join(1);

@@ -193,9 +193,9 @@ static int cancel(void *arg)
 	for (int i = 0; i < N; i++)
 		ck_assert_int_eq(mn_join(queued[i]), -ECANCELED);
 	ck_assert_int_eq(atomic_load(&nr_ran), 0);
-	mn_fiber_self()->canceled = true;
+	mn_fiber_self()->stop = -ECANCELED;
 	ck_assert_int_eq(mn_blocking(work, NULL), -ECANCELED);
-	mn_fiber_self()->canceled = false;
+	mn_fiber_self()->stop = 0;
 	atomic_store(&go, true);
 	ck_assert_int_eq(mn_join(begun), 17);
 	ck_assert_int_eq(mn_blocking(work, (void *)3), 3);

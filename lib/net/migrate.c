@@ -91,7 +91,7 @@ static int move_check(struct mn_stream *stream, unsigned int shard, mn_conn_fn f
 		return stream->in_err;
 	if (stream->moving || stream->writer || (stream->reader && stream->reader != input))
 		return -EBUSY;
-	return mn_self->fiber->canceled ? -ECANCELED : 0;
+	return mn_self->fiber->stop;
 }
 
 /* Who aborts meanwhile has to wait: the other shard looks at the stream. */

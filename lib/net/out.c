@@ -200,8 +200,8 @@ int out_wait(struct mn_stream *stream, size_t limit)
 	struct mn_fiber *fiber = mn_self->fiber;
 
 	while (out_over(stream, limit) && !stream->out_err) {
-		if (fiber->canceled)
-			return -ECANCELED;
+		if (fiber->stop)
+			return fiber->stop;
 		stream->writer = &fiber->task;
 		fiber_park(write_cancel, stream);
 		stream->writer = NULL;

@@ -141,8 +141,8 @@ int64_t mn_stream_read(struct mn_stream *stream, struct mn_buf *in)
 	int64_t res;
 
 	while ((res = mn_stream_try_read(stream, in)) == -EAGAIN) {
-		if (fiber->canceled)
-			return -ECANCELED;
+		if (fiber->stop)
+			return fiber->stop;
 		stream->reader = &fiber->task;
 		fiber_park(read_cancel, stream);
 		stream->reader = reader;
