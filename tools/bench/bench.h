@@ -13,6 +13,7 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "core/section.h"
@@ -74,6 +75,14 @@ static inline bool case_step(struct bench_case *c)
 /* sample.c */
 int sample_start(struct bench_case *c, unsigned int nr_samples);	/* warm up, find n */
 void sample_take(struct bench_case *c, unsigned int i);
+
+/* other-cpu.c */
+
+/*
+ * other_cpu_start - start a thread on a CPU that is not ours, and stay on this one
+ * Return: 0, -ENODEV where there is one CPU only, or another -errno.
+ */
+int other_cpu_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
 
 /* report.c */
 struct result {

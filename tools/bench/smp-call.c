@@ -47,26 +47,12 @@ static void *second_main(void *arg)
 	return NULL;
 }
 
-/* On a CPU that is not ours: any that will have it. */
 static int second_start(struct duo *duo)
 {
-	pthread_attr_t attr;
-	int err = EINVAL;
+	int err = other_cpu_start(&duo->thread, second_main, duo);
 
-	pthread_attr_init(&attr);
-	for (int cpu = 0; err == EINVAL && cpu < CPU_SETSIZE; cpu++) {
-		cpu_set_t set;
-
-		if (cpu == sched_getcpu())
-			continue;
-		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
-		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-		err = pthread_create(&duo->thread, &attr, second_main, duo);
-	}
-	pthread_attr_destroy(&attr);
 	if (err)
-		return err == EINVAL ? -ENODEV : -err;
+		return err;
 	while (!atomic_load(&duo->up))
 		sched_yield();
 	return duo->world.shards[1]->start_err;
@@ -258,6 +244,7 @@ static void callall_run(struct bench_case *c, uint64_t n)
 
 static const struct bench smp_call_roundtrip = {
 	.name = "smp.call.roundtrip",
+	.family = "smp.awake",
 	.kind = &queue_kind,
 	.open = awake_open,
 	.prepare = duo_on,
@@ -268,6 +255,7 @@ bench_register(smp_call_roundtrip);
 
 static const struct bench smp_call_pipelined = {
 	.name = "smp.call.pipelined",
+	.family = "smp.awake",
 	.kind = &queue_kind,
 	.open = awake_open,
 	.prepare = duo_on,
@@ -278,6 +266,7 @@ bench_register(smp_call_pipelined);
 
 static const struct bench smp_callall = {
 	.name = "smp.callall",
+	.family = "smp.awake",
 	.kind = &queue_kind,
 	.open = awake_open,
 	.prepare = duo_on,
@@ -288,6 +277,7 @@ bench_register(smp_callall);
 
 static const struct bench smp_post_oneway = {
 	.name = "smp.post.oneway",
+	.family = "smp.awake",
 	.kind = &queue_kind,
 	.open = awake_open,
 	.prepare = duo_on,

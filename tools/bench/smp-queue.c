@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -23,7 +22,6 @@ struct pair {
 	void (*peer_run)(struct pair *pair, uint64_t n);
 
 	pthread_t thread;
-	int cpu;			/* the peer's */
 	sem_t start;
 	uint64_t n;			/* of the sample that starts; 0: the end */
 	unsigned int seen;		/* stages */
@@ -93,29 +91,6 @@ static void inbox_close(struct queue *queue)
 	mem_free(queue);
 }
 
-/* On a CPU that is not ours: any that will have it. */
-static int peer_start(struct pair *pair)
-{
-	pthread_attr_t attr;
-	int err = EINVAL;
-
-	pthread_attr_init(&attr);
-	for (int cpu = 0; err == EINVAL && cpu < CPU_SETSIZE; cpu++) {
-		cpu_set_t set;
-
-		if (cpu == sched_getcpu())
-			continue;
-		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
-		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-		err = pthread_create(&pair->thread, &attr, peer_main, pair);
-	}
-	pthread_attr_destroy(&attr);
-	if (err == EINVAL)
-		mn_warn("messages need a second CPU");
-	return err == EINVAL ? -ENODEV : -err;
-}
-
 static void pair_free(struct pair *pair)
 {
 	inbox_close(pair->there);
@@ -141,7 +116,7 @@ static int pair_open(struct bench_case *c, void (*peer_run)(struct pair *pair, u
 			err = -ENOMEM;
 	}
 	if (!err)
-		err = peer_start(pair);
+		err = other_cpu_start(&pair->thread, peer_main, pair);
 	if (err)
 		pair_free(pair);
 	return err;
@@ -185,7 +160,7 @@ static int handoff_open(struct bench_case *c)
 
 static const struct bench smp_handoff = {
 	.name = "smp.handoff",
-	.family = "smp.oneway",
+	.family = "smp.awake",
 	.bare_of = "*",
 	.open = handoff_open,
 	.prepare = pair_prepare,
@@ -237,6 +212,7 @@ static int oneway_open(struct bench_case *c)
 
 static const struct bench smp_oneway = {
 	.name = "smp.oneway",
+	.family = "smp.awake",
 	.kind = &queue_kind,
 	.open = oneway_open,
 	.prepare = pair_prepare,
