@@ -175,7 +175,7 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	top = fiber;
 	if (copy_size) {
 		top = (void *)ALIGN_DOWN((uintptr_t)fiber - copy_size, COLOUR_LINE);
-		fiber->arg = memcpy(top, arg, copy_size);
+		fiber->arg = arg ? memcpy(top, arg, copy_size) : top;
 	}
 	sanitizer_renew(&fiber->sanitizer);
 	fiber->sp = fiber_prepare(top, fiber_main, pool->control);

@@ -73,7 +73,8 @@ void fiber_pool_close(struct fiber_pool *pool);
 /*
  * fiber_spawn - mn_spawn() on a given shard, with a copy of the argument
  * @copy_size: 0, or how many bytes at @arg to copy onto the fiber's stack; @fn
- *	then gets the copy, which is aligned as malloc() would
+ *	then gets the copy, which is aligned as malloc() would; with @arg NULL,
+ *	room for it, which the caller fills, at fiber->arg
  *
  * Return: 0, -ENOMEM, or -E2BIG for more than FIBER_COPY_MAX bytes.
  */

@@ -27,6 +27,7 @@
 MN_PARAM(uint, slice_us, 500, 10, 1000000, "time that tasks may use before I/O is looked at, us");
 
 #define TASKS_PER_TURN	512	/* the same bound, counted */
+#define SPIN_LOOKS	8	/* for work, before one at the clock, which costs as much */
 #define GAP_DECAY	4	/* idle times that the moving average remembers */
 #define PARK_TRY_NS	(20 * MN_USEC)	/* a wait that tells what waiting costs takes no less */
 #define PARK_COST_MAX_NS (100 * MN_USEC) /* later than that: the CPU was somebody else's */
@@ -96,11 +97,14 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 	if (s->idle.gap_ns >= s->idle.budget_ns)	/* long idle times, or no budget */
 		return false;
 	do {
-		if (backend_turn(s->be, 0) || mesh_drain(s)) {
-			stats_add(s, STAT_SPINS, 1);
-			return true;
+		for (int looks = 0; looks < SPIN_LOOKS; looks++) {
+			if (backend_turn(s->be, 0) || mesh_drain(s)) {
+				stats_add(s, STAT_SPINS, 1);
+				s->now_stale = true;
+				return true;
+			}
+			cpu_relax();
 		}
-		cpu_relax();
 		shard_clock_read(s);
 	} while (s->now_ns < until_ns);
 	return s->now_ns >= deadline_ns;
@@ -169,7 +173,6 @@ static void reactor_idle(struct shard *s)
 	shard_clock_read(s);
 	from_ns = s->now_ns;
 	if (idle_spin(s, deadline_ns)) {
-		shard_clock_read(s);
 		gap_ns = s->now_ns - from_ns;
 	} else {
 		idle_park(s, deadline_ns);

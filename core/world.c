@@ -141,8 +141,10 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		return -ENOMEM;
 	for (unsigned int i = 0; !err && i < nr_shards; i++)
 		err = shard_open(world, i, cpus ? cpus[i] : -1);
-	if (!err)
-		err = alien_open(world);
+	if (err)
+		goto out;
+	mesh_connect(world);
+	err = alien_open(world);
 	if (!err)
 		err = blocking_open(world);
 	if (!err)
@@ -151,15 +153,16 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		err = homing_open(world);
 	if (!err)
 		err = backends_open(world);
-	if (err) {
-		outsiders_close(world);
-		shards_close(world);
-		return err;
-	}
+	if (err)
+		goto out;
 	for (unsigned int i = 0; !err && i < nr_shards; i++)
 		err = timers_open(world->shards[i]);
 	if (err)
 		world_close(world);
+	return err;
+out:
+	outsiders_close(world);
+	shards_close(world);
 	return err;
 }
 

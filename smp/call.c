@@ -31,10 +31,13 @@ struct call_peer {
 	struct mn_fiber **running;	/* its calls here, by credit */
 	uint8_t *settled;		/* its posts that are done */
 	unsigned int nr_settled;
+	struct call_peer *next;		/* that has some to be told of, too */
 };
 
 struct calls {
 	struct call_peer *peer;		/* [shard * LANES + lane] */
+	struct call_peer *settling;	/* those with posts that are done */
+	unsigned int settle_at;		/* so many of one shard are told at once, or before a sleep */
 	uint64_t nr_begun;		/* here, since calls_begun() */
 	uint8_t *memory;
 	size_t bytes;
@@ -77,6 +80,7 @@ int calls_open(struct shard *shard)
 	if (!calls)
 		return -ENOMEM;
 	shard->calls = calls;
+	calls->settle_at = 1 + credits[LANE_BULK] / 8;
 	for (unsigned int lane = 0; lane < LANES; lane++)
 		bytes[lane] = (peer_bytes(credits[lane]) + 63) & ~(size_t)63;
 	calls->bytes = nr_shards * (bytes[LANE_BULK] + bytes[LANE_URGENT]);
@@ -154,12 +158,12 @@ uint64_t calls_begun(struct shard *self)
 
 void request_send(struct mn_call *call, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 {
-	struct mn_msg msg = {
-		.kind = (uint8_t)kind, .fn = fn, .arg = arg, .reply = call, .credit = call->credit
-	};
+	struct mn_msg *msg = mesh_send(mn_self, call->shard, lane_of(call), kind, call->credit);
 
+	msg->fn = fn;
+	msg->arg = arg;
+	msg->reply = call;
 	call->state = CALL_ACTIVE;
-	mesh_send(mn_self, call->shard, lane_of(call), &msg);
 }
 
 void call_init(struct mn_call *call, unsigned int shard, bool urgent)
@@ -181,12 +185,10 @@ int mn_call_start(struct mn_call *call, unsigned int shard, mn_fiber_fn fn, void
 
 static void call_cancel(struct mn_call *call, int why)
 {
-	struct mn_msg msg = { .kind = MSG_CANCEL, .res = why, .credit = call->credit };
-
 	if (call->state != CALL_ACTIVE)
 		return;
 	call->state = CALL_CANCELING;
-	mesh_send(mn_self, call->shard, lane_of(call), &msg);
+	mesh_send(mn_self, call->shard, lane_of(call), MSG_CANCEL, call->credit)->res = why;
 }
 
 void mn_call_cancel(struct mn_call *call)
@@ -197,11 +199,14 @@ void mn_call_cancel(struct mn_call *call)
 /* One-way: there is no call to reply to, only a credit to give back. */
 static int post(unsigned int to, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 {
-	struct mn_msg msg = { .kind = (uint8_t)kind, .fn = fn, .arg = arg };
+	struct mn_msg *msg;
+	uint8_t credit;
 
-	if (!credit_take(peer_of(mn_self, to, LANE_BULK), &msg.credit))
+	if (!credit_take(peer_of(mn_self, to, LANE_BULK), &credit))
 		return -EAGAIN;
-	mesh_send(mn_self, to, LANE_BULK, &msg);
+	msg = mesh_send(mn_self, to, LANE_BULK, kind, credit);
+	msg->fn = fn;
+	msg->arg = arg;
 	return 0;
 }
 
@@ -315,62 +320,93 @@ int shard_call(unsigned int to, mn_fiber_fn fn, void *arg)
 
 /* ---- the called side ---- */
 
-/* On the stack of the fiber that runs a call. */
+/* On the stack of the fiber that runs a call: what it needs of the message. */
 struct job {
-	struct mn_msg msg;
-	unsigned int lane;
+	mn_fiber_fn fn;
+	void *arg;
+	void *reply;
+	uint16_t from;
+	uint8_t kind;
+	uint8_t credit;
+	uint8_t lane;
 };
 
 static void reply_send(struct shard *self, const struct job *job, int res)
 {
-	struct mn_msg reply = {
-		.kind = MSG_REPLY, .reply = job->msg.reply, .res = res, .credit = job->msg.credit
-	};
+	struct mn_msg *msg = mesh_send(self, job->from, job->lane, MSG_REPLY, job->credit);
 
-	mesh_send(self, job->msg.from, job->lane, &reply);
+	msg->reply = job->reply;
+	msg->res = res;
 }
 
-static void post_settle(struct shard *self, const struct mn_msg *msg, unsigned int lane)
+static void post_settle(struct shard *self, unsigned int from, unsigned int lane, uint8_t credit)
 {
-	struct call_peer *peer = peer_of(self, msg->from, lane);
+	struct call_peer *peer = peer_of(self, from, lane);
 
-	peer->settled[peer->nr_settled++] = msg->credit;
-	self->mesh->settling = true;
+	if (!peer->nr_settled) {
+		peer->next = self->calls->settling;
+		self->calls->settling = peer;
+	}
+	peer->settled[peer->nr_settled++] = credit;
+	if (peer->nr_settled >= self->calls->settle_at)
+		self->mesh->settling = true;
 }
 
 static int job_fiber(void *arg)
 {
 	struct job *job = arg;
-	int res = job->msg.fn(job->msg.arg);
+	int res = job->fn(job->arg);
 
-	peer_of(mn_self, job->msg.from, job->lane)->running[job->msg.credit] = NULL;
-	if (job->msg.kind == MSG_POST) {
-		post_settle(mn_self, &job->msg, job->lane);
+	peer_of(mn_self, job->from, job->lane)->running[job->credit] = NULL;
+	if (job->kind == MSG_POST) {
+		post_settle(mn_self, job->from, job->lane, job->credit);
 		return res;	/* a failure that nobody sees is counted as abandoned */
 	}
 	reply_send(mn_self, job, res);
 	return 0;
 }
 
+static void job_init(struct job *job, unsigned int lane, const struct mn_msg *msg)
+{
+	job->fn = msg->fn;
+	job->arg = msg->arg;
+	job->reply = msg->reply;
+	job->from = msg->from;
+	job->kind = msg->kind;
+	job->credit = msg->credit;
+	job->lane = (uint8_t)lane;
+}
+
+static __cold void job_fail(struct shard *self, unsigned int lane, const struct mn_msg *msg,
+			    int err)
+{
+	struct job job;
+
+	job_init(&job, lane, msg);
+	if (msg->kind == MSG_CALL) {
+		reply_send(self, &job, err);
+		return;
+	}
+	stats_add(self, STAT_ABANDONED, 1);
+	post_settle(self, msg->from, lane, msg->credit);
+}
+
 static void job_start(struct shard *self, unsigned int lane, const struct mn_msg *msg)
 {
-	struct job job = { .msg = *msg, .lane = lane };
 	struct mn_task **last = self->runq.tail;
 	struct mn_fiber *fiber;
-	int err = fiber_spawn(self, job_fiber, &job, sizeof(job), &fiber);
+	int err = fiber_spawn(self, job_fiber, NULL, sizeof(struct job), &fiber);
 
 	self->calls->nr_begun++;
-	if (!err) {
-		fiber->detached = true;
-		peer_of(self, msg->from, lane)->running[msg->credit] = fiber;
-		if (lane == LANE_URGENT)
-			runq_last_first(&self->runq, last);
-	} else if (msg->kind == MSG_CALL) {
-		reply_send(self, &job, err);
-	} else {
-		stats_add(self, STAT_ABANDONED, 1);
-		post_settle(self, msg, lane);
+	if (err) {
+		job_fail(self, lane, msg, err);
+		return;
 	}
+	job_init(fiber->arg, lane, msg);
+	fiber->detached = true;
+	peer_of(self, msg->from, lane)->running[msg->credit] = fiber;
+	if (lane == LANE_URGENT)
+		runq_last_first(&self->runq, last);
 }
 
 static void job_cancel(struct shard *self, unsigned int lane, const struct mn_msg *msg)
@@ -399,7 +435,7 @@ void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *ms
 		break;
 	case MSG_RUN:
 		msg->fn(msg->arg);
-		post_settle(self, msg, lane);
+		post_settle(self, msg->from, lane, msg->credit);
 		break;
 	case MSG_CANCEL:
 		job_cancel(self, lane, msg);
@@ -418,22 +454,30 @@ void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *ms
 	}
 }
 
-static void peer_settle(struct shard *self, unsigned int to, unsigned int lane)
+static void peer_settle(struct shard *self, struct call_peer *peer)
 {
-	struct call_peer *peer = peer_of(self, to, lane);
+	unsigned int i = (unsigned int)(peer - self->calls->peer);
 
 	while (peer->nr_settled) {
-		struct mn_msg msg = { .kind = MSG_SETTLE };
+		struct mn_msg *msg = mesh_send(self, i / LANES, i % LANES, MSG_SETTLE, 0);
 
-		while (peer->nr_settled && msg.res < MSG_LIST)
-			msg.list[msg.res++] = peer->settled[--peer->nr_settled];
-		mesh_send(self, to, lane, &msg);
+		while (peer->nr_settled && msg->res < MSG_LIST)
+			msg->list[msg->res++] = peer->settled[--peer->nr_settled];
 	}
+}
+
+bool calls_unsettled(const struct shard *self)
+{
+	return self->calls->settling;
 }
 
 void calls_settle(struct shard *self)
 {
+	struct call_peer *peer;
+
 	self->mesh->settling = false;
-	for (unsigned int to = 0; to < self->world->nr_shards; to++)
-		peer_settle(self, to, LANE_BULK);
+	while ((peer = self->calls->settling)) {
+		self->calls->settling = peer->next;
+		peer_settle(self, peer);
+	}
 }

@@ -13,8 +13,12 @@ void calls_close(struct mn_world *world);
 /* call_receive - a message has come; called while draining */
 void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *msg);
 
-/* calls_settle - stage the credits of posts that are done; while flushing */
+/*
+ * calls_settle - stage the credits of posts that are done; while flushing
+ * That may wait until there are some, but not over a sleep: calls_unsettled().
+ */
 void calls_settle(struct shard *self);
+bool calls_unsettled(const struct shard *self);
 
 /* calls_under_way - how many calls and posts of this shard have not come back */
 unsigned int calls_under_way(const struct shard *self);

@@ -189,11 +189,12 @@ void homing_flush(struct shard *self)
 
 	self->mesh->homing = false;
 	while ((peer = homing->ready)) {
-		struct mn_msg msg = { .kind = MSG_HOME, .arg = &peer->batch, .reply = peer };
+		struct mn_msg *msg = mesh_send(self, peer->home, LANE_BULK, MSG_HOME, 0);
 
 		homing->ready = peer->next;
 		batch_fill(self, peer);
-		mesh_send(self, peer->home, LANE_BULK, &msg);
+		msg->arg = &peer->batch;
+		msg->reply = peer;
 	}
 }
 
@@ -226,7 +227,6 @@ static void destroy_some(struct mn_task *task)
 
 static void batch_receive(struct shard *self, const struct mn_msg *msg)
 {
-	struct mn_msg answer = { .kind = MSG_HOMED, .reply = msg->reply };
 	const struct batch *batch = msg->arg;
 	struct homing *homing = self->homing;
 
@@ -237,7 +237,7 @@ static void batch_receive(struct shard *self, const struct mn_msg *msg)
 	objects_append(&homing->doomed, &batch->objects);
 	if (homing->doomed.head)
 		task_schedule(self, &homing->destroy);
-	mesh_send(self, msg->from, LANE_BULK, &answer);
+	mesh_send(self, msg->from, LANE_BULK, MSG_HOMED, 0)->reply = msg->reply;
 }
 
 void homing_receive(struct shard *self, const struct mn_msg *msg)

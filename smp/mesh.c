@@ -76,6 +76,7 @@ static int staging_open(struct mn_world *world, struct mesh *mesh)
 	}
 	for (unsigned int i = 0; i < n * LANES; i++) {
 		mesh->out[i].staged = (struct mn_msg *)staging;
+		mesh->out[i].n_max = lane_depth(i % LANES);
 		staging += staged_bytes(i % LANES);
 	}
 	return 0;
@@ -98,6 +99,14 @@ int mesh_open(struct shard *shard)
 	return err;	/* mesh_close() takes down what there is */
 }
 
+void mesh_connect(struct mn_world *world)
+{
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		for (unsigned int j = 0; j < world->nr_shards * LANES; j++)
+			world->shards[i]->mesh->out[j].inbox =
+				world->shards[j / LANES]->mesh->inbox[j % LANES];
+}
+
 void mesh_close(struct mn_world *world)
 {
 	for (unsigned int i = 0; i < world->nr_shards; i++) {
@@ -118,22 +127,6 @@ void mesh_close(struct mn_world *world)
 	}
 }
 
-void mesh_send(struct shard *self, unsigned int to, unsigned int lane, const struct mn_msg *msg)
-{
-	struct mesh *mesh = self->mesh;
-	struct mesh_out *out = &mesh->out[to * LANES + lane];
-	uint64_t bit = UINT64_C(1) << (to % 64);
-
-	BUG_ON(to >= self->world->nr_shards || out->n >= lane_depth(lane));
-	if (!(mesh->dirty[to / 64] & bit)) {
-		mesh->dirty[to / 64] |= bit;
-		mesh->nr_dirty++;
-	}
-	out->staged[out->n] = *msg;
-	out->staged[out->n++].from = (uint16_t)self->id;
-	stats_add(self, STAT_MESSAGES, 1);
-}
-
 /* All of it fits: each message is one of those that its credit stands for. */
 static void peer_flush(struct shard *self, unsigned int to)
 {
@@ -141,12 +134,11 @@ static void peer_flush(struct shard *self, unsigned int to)
 
 	for (unsigned int lane = LANES; lane-- > 0;) {
 		struct mesh_out *out = &mesh->out[to * LANES + lane];
-		struct queue *inbox = self->world->shards[to]->mesh->inbox[lane];
 		unsigned int n;
 
 		if (!out->n)
 			continue;
-		n = queue_push_n(inbox, self->id, out->staged, out->n);
+		n = queue_push_n(out->inbox, self->id, out->staged, out->n);
 		if (n != out->n)
 			bug("a queue between shards was full", HERE);
 		out->n = 0;
@@ -191,6 +183,8 @@ void mesh_flush_slow(struct shard *self)
 
 bool mesh_sleep(struct shard *self)
 {
+	if (calls_unsettled(self))
+		self->mesh->settling = true;
 	if (mesh_sending(self))
 		return false;
 	wake_announce(&self->asleep);
@@ -202,7 +196,7 @@ void mesh_awake(struct shard *self)
 	wake_cancel(&self->asleep);
 }
 
-static unsigned int lane_drain(struct shard *self, unsigned int lane, unsigned int n_max)
+static __noinline unsigned int lane_drain(struct shard *self, unsigned int lane, unsigned int n_max)
 {
 	struct mn_msg msg[BULK_MAX];
 	unsigned int n = queue_pop_n(self->mesh->inbox[lane], msg, n_max);
@@ -212,10 +206,15 @@ static unsigned int lane_drain(struct shard *self, unsigned int lane, unsigned i
 	return n;
 }
 
-unsigned int mesh_drain_slow(struct shard *self)
+unsigned int mesh_drain(struct shard *self)
 {
-	unsigned int n = lane_drain(self, LANE_URGENT, URGENT_MAX);
+	unsigned int n = 0;
 
-	n += lane_drain(self, LANE_BULK, BULK_MAX);
-	return n + door_drain(self);
+	if (!queue_empty(self->mesh->inbox[LANE_URGENT]))
+		n += lane_drain(self, LANE_URGENT, URGENT_MAX);
+	if (!queue_empty(self->mesh->inbox[LANE_BULK]))
+		n += lane_drain(self, LANE_BULK, BULK_MAX);
+	if (!door_quiet(&self->door))
+		n += door_drain(self);
+	return n;
 }

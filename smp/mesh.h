@@ -22,14 +22,15 @@ enum { LANE_BULK, LANE_URGENT, LANES };
 /* What waits to go out to one shard, on one lane. */
 struct mesh_out {
 	struct mn_msg *staged;
-	unsigned int n;
+	unsigned int n, n_max;
+	struct queue *inbox;	/* a copy: the line that theirs is in is written all the time */
 };
 
 struct mesh {
 	struct queue *inbox[LANES];
 	struct mesh_out *out;			/* [shard * LANES + lane] */
 	unsigned int nr_dirty;			/* shards with something staged for */
-	bool settling;				/* posts are done; smp/call.c */
+	bool settling;				/* posts are done, and it is time to say so; smp/call.c */
 	bool homing;				/* frees are to go home; smp/homing.c */
 	unsigned int credits[LANES];		/* between two shards */
 	uint64_t dirty[SHARDS_MAX / 64];	/* which */
@@ -37,13 +38,40 @@ struct mesh {
 
 /* mesh_open - make the mesh of a shard; mesh_close - take down all that there are */
 int mesh_open(struct shard *shard);
+void mesh_connect(struct mn_world *world);	/* in between, when all are open */
 void mesh_close(struct mn_world *world);
 
-/* mesh_send - stage a message for a shard, which may be this one */
-void mesh_send(struct shard *self, unsigned int to, unsigned int lane, const struct mn_msg *msg);
+/*
+ * mesh_send - stage a message for a shard, which may be this one
+ * Return: the message, where the caller fills in what its kind has: made there,
+ * since a copy reads as a whole what was just written in pieces, and waits.
+ */
+static inline struct mn_msg *mesh_send(struct shard *self, unsigned int to, unsigned int lane,
+				       enum msg_kind kind, uint8_t credit)
+{
+	struct mesh *mesh = self->mesh;
+	struct mesh_out *out = &mesh->out[to * LANES + lane];
+	uint64_t bit = UINT64_C(1) << (to % 64);
+	struct mn_msg *msg = &out->staged[out->n];
+
+	BUG_ON(to >= self->world->nr_shards || out->n >= out->n_max);
+	if (!(mesh->dirty[to / 64] & bit)) {
+		mesh->dirty[to / 64] |= bit;
+		mesh->nr_dirty++;
+	}
+	out->n++;
+	stats_add(self, STAT_MESSAGES, 1);
+	msg->res = 0;
+	msg->from = (uint16_t)self->id;
+	msg->kind = (uint8_t)kind;
+	msg->credit = credit;
+	return msg;
+}
 
 void mesh_flush_slow(struct shard *self);
-unsigned int mesh_drain_slow(struct shard *self);
+
+/* mesh_drain - receive some of what came; how much */
+unsigned int mesh_drain(struct shard *self);
 
 static inline bool mesh_sending(const struct shard *self)
 {
@@ -60,11 +88,6 @@ static inline bool mesh_quiet(struct shard *self)
 {
 	return queue_empty(self->mesh->inbox[LANE_URGENT]) &&
 	       queue_empty(self->mesh->inbox[LANE_BULK]) && door_quiet(&self->door);
-}
-
-static inline unsigned int mesh_drain(struct shard *self)
-{
-	return mesh_quiet(self) ? 0 : mesh_drain_slow(self);
 }
 
 /* mesh_sleep - announce the sleep; false if it must not begin, since there is mail */

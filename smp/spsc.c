@@ -31,7 +31,7 @@
 
 #define GROUP		16	/* senders, in one look at who has rung */
 #define SHARE		64	/* messages of a sender before the others have a turn */
-#define POP_COST	16	/* as many at least are counted when its ring alone is looked at */
+#define POP_COST	8	/* as many at least are counted when its ring alone is looked at */
 #define SENDERS_MAX	65536
 
 struct ring {
