@@ -19,64 +19,25 @@
  * A callback touches neither watch nor operation after it delivered to the
  * core: the core may have cancelled, which frees the watch at once.
  */
-#include <ev.h>
 #include <poll.h>
 
 #include <miniss/log.h>
 
-#include "backends/backend.h"
 #include "backends/inline.h"
+#include "backends/libev/libev.h"
 #include "backends/libev/try.h"
 #include "backends/platform.h"
-#include "core/shard.h"
 #include "lib/mem/mem.h"
 #include "lib/time/clock.h"
 #include "smp/topology.h"
 
-#define ACCEPT_BATCH 64 /* connections of a listener at a turn */
-#define RECV_BATCH 16 /* full chunks of a stream at a turn */
-#define SLAB_WATCHES 64
-#define LOOP_FLAGS (EVFLAG_NOENV | EVFLAG_NOSIGMASK | EVFLAG_NOINOTIFY)
-#define FAR_FUTURE_S 1e12
-
-struct watch {
-	ev_io io;
-	struct mn_op *op;
-	struct list link; /* free or starved, or empty */
-	uint64_t done; /* SEND, SENDMSG: bytes; CONNECT: was it begun */
-	uint32_t life; /* which of its operations this is */
-};
-
-struct watch_slab {
-	struct watch_slab *next;
-	struct watch watch[SLAB_WATCHES];
-};
-
-struct libev {
-	struct backend be;
-	struct ev_loop *loop;
-	unsigned int nr_done; /* completions and deliveries since the last turn */
-	unsigned int nr_watches; /* operations that wait */
-	int64_t timer_ns; /* what the timer is set to; MN_NEVER: not set */
-	struct list starved; /* streams that wait for free buffers */
-	struct list free;
-
-	int timer_fd; /* or -ENOSYS: libev's own timer has to do */
-	ev_io timer_io;
-	ev_timer timer;
-	ev_async waker;
-	ev_periodic never;
-	struct watch_slab *slabs;
-};
+#define ACCEPT_BATCH	64	/* connections of a listener at a turn */
+#define LOOP_FLAGS	(EVFLAG_NOENV | EVFLAG_NOSIGMASK | EVFLAG_NOINOTIFY)
+#define FAR_FUTURE_S	1e12
 
 static struct libev *to_libev(struct backend *be)
 {
 	return container_of(be, struct libev, be);
-}
-
-static void count_syscalls(struct libev *ev, unsigned int n)
-{
-	stats_add(ev->be.shard, STAT_SYSCALLS, n);
 }
 
 static void finish(struct libev *ev, struct mn_op *op, int64_t res)
@@ -139,8 +100,7 @@ static void watch_start(struct libev *ev, struct mn_op *op, uint64_t done)
 	count_syscalls(ev, 1);
 }
 
-/* The operation is over: its watch goes back to the pool, then it completes. */
-static void watch_finish(struct libev *ev, struct watch *w, int64_t res)
+void libev_finish(struct libev *ev, struct watch *w, int64_t res)
 {
 	struct mn_op *op = w->op;
 
@@ -156,64 +116,6 @@ static void watch_finish(struct libev *ev, struct watch *w, int64_t res)
 
 /* ---- readiness ---- */
 
-/* No buffer: look away from the stream until some come back to the pool. */
-static void stream_starve(struct libev *ev, struct watch *w)
-{
-	ev_io_stop(ev->loop, &w->io);
-	list_add_tail(&ev->starved, &w->link);
-	stats_add(ev->be.shard, STAT_STARVED, 1);
-}
-
-static void starved_resume(struct libev *ev)
-{
-	uint32_t n = ev->be.shard->pool.nr_free;
-
-	while (n-- && !list_empty(&ev->starved)) {
-		struct watch *w = list_first(&ev->starved, struct watch, link);
-
-		list_del(&w->link);
-		ev_io_start(ev->loop, &w->io);
-	}
-}
-
-/*
- * Receive into one chunk. Returns whether there is probably more: it came back
- * full, and the stream still wants it. Who sends little at a time is asked
- * once a turn; whether there is more the next turn tells, for nothing.
- */
-static bool stream_receive(struct libev *ev, struct watch *w, int revents)
-{
-	struct pool *pool = &ev->be.shard->pool;
-	struct mn_chunk *chunk = pool_get(pool);
-	uint32_t life = w->life;
-	struct mn_op *op = w->op;
-	int64_t n;
-
-	if (!chunk) {
-		stream_starve(ev, w);
-		return false;
-	}
-	count_syscalls(ev, 1);
-	n = libev_transferred(recv(op->fd, chunk->data, pool->chunk_size, MSG_DONTWAIT));
-	if (n > 0) {
-		chunk->len = (uint32_t)n;
-		op->chunk = chunk;
-		ev->nr_done++;
-		op_deliver(op, n);
-		return n == pool->chunk_size && w->op == op && w->life == life;
-	}
-	pool_put(chunk);
-	if (n != NOT_YET || revents & EV_ERROR)
-		watch_finish(ev, w, n == NOT_YET ? -EBADF : n);
-	return false;
-}
-
-static void stream_ready(struct libev *ev, struct watch *w, int revents)
-{
-	for (int n = 0; n < RECV_BATCH && stream_receive(ev, w, revents); n++)
-		;
-}
-
 static void accept_ready(struct libev *ev, struct watch *w, int revents)
 {
 	uint32_t life = w->life;
@@ -228,10 +130,10 @@ static void accept_ready(struct libev *ev, struct watch *w, int revents)
 			op_deliver(op, fd);
 		} else if (fd == -EAGAIN || fd == -EWOULDBLOCK) {
 			if (revents & EV_ERROR)
-				watch_finish(ev, w, -EBADF);
+				libev_finish(ev, w, -EBADF);
 			return;
 		} else if (!libev_accept_skips(-fd)) {
-			watch_finish(ev, w, fd);
+			libev_finish(ev, w, fd);
 			return;
 		}
 	}
@@ -244,7 +146,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 	int64_t res;
 
 	if (w->op->code == MN_OP_RECV_STREAM) {
-		stream_ready(ev, w, revents);
+		libev_stream_ready(ev, w, revents);
 		return;
 	}
 	if (w->op->code == MN_OP_ACCEPT_STREAM) {
@@ -256,7 +158,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 	if (res == NOT_YET && revents & EV_ERROR)
 		res = -EBADF; /* libev could not watch the descriptor and gave up */
 	if (res != NOT_YET)
-		watch_finish(ev, w, res);
+		libev_finish(ev, w, res);
 }
 
 /* ---- the contract ---- */
@@ -293,7 +195,7 @@ static void libev_cancel(struct backend *be, struct mn_op *op)
 	struct watch *w = op->be.ptr;
 
 	op->be.num = w->done;
-	watch_finish(to_libev(be), w, -ECANCELED);
+	libev_finish(to_libev(be), w, -ECANCELED);
 }
 
 /* Waking is all that these are for. */
@@ -338,14 +240,11 @@ static void timer_bring_forward(struct libev *ev, int64_t deadline_ns, int64_t n
 	ev_timer_start(ev->loop, &ev->timer);
 }
 
-static unsigned int libev_turn(struct backend *be, int64_t deadline_ns)
+/* Look for what is ready, and wait for it if that is wanted. */
+static void poll_events(struct libev *ev, int64_t deadline_ns)
 {
-	struct libev *ev = to_libev(be);
 	bool wait = deadline_ns > 0 && !ev->nr_done;
-	unsigned int n;
 
-	if (!list_empty(&ev->starved))
-		starved_resume(ev);
 	if (wait && deadline_ns != MN_NEVER) {
 		int64_t now_ns = clock_now_ns();
 
@@ -358,6 +257,20 @@ static unsigned int libev_turn(struct backend *be, int64_t deadline_ns)
 		ev_run(ev->loop, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
 		count_syscalls(ev, 1);
 	}
+}
+
+static unsigned int libev_turn(struct backend *be, int64_t deadline_ns)
+{
+	struct libev *ev = to_libev(be);
+	unsigned int n;
+
+	if (!list_empty(&ev->starved))
+		libev_starved_resume(ev);
+	ev->nr_received = 0;
+	if (!list_empty(&ev->ready))
+		libev_streams_go_on(ev);
+	else
+		poll_events(ev, deadline_ns);
 	n = ev->nr_done;
 	ev->nr_done = 0;
 	stats_add(be->shard, STAT_COMPLETIONS, n);
@@ -386,6 +299,7 @@ static struct ev_loop *loop_new(void)
 
 static int loop_open(struct libev *ev)
 {
+	list_init(&ev->ready);
 	list_init(&ev->starved);
 	list_init(&ev->free);
 	ev->timer_ns = MN_NEVER;
