@@ -25,16 +25,19 @@
 /*
  * Stacks are all alike to the cache: without this, the objects and first
  * frames of all fibers would compete for the same few sets of the first level.
+ * A hash of the page, since the page itself says already which sets of the
+ * second level it uses: a colour that went with it would add none to those.
  */
-#define COLOURS		16
+#define COLOUR_BITS	4
 #define COLOUR_LINE	64
 
 #define ALIGN_DOWN(x, a)	((x) & ~(uintptr_t)((a) - 1))
 
 static struct mn_fiber *fiber_at(void *low, size_t size)
 {
-	uintptr_t colour = (uintptr_t)low / 4096 % COLOURS * COLOUR_LINE;
-	uintptr_t top = (uintptr_t)low + size - colour;
+	uint32_t hash = (uint32_t)((uintptr_t)low / 4096) * UINT32_C(2654435769);	/* Knuth's */
+	uint32_t colour = hash >> (32 - COLOUR_BITS);
+	uintptr_t top = (uintptr_t)low + size - (size_t)colour * COLOUR_LINE;
 
 	return (struct mn_fiber *)ALIGN_DOWN(top - sizeof(struct mn_fiber), COLOUR_LINE);
 }
