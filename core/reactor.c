@@ -100,7 +100,7 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 		return false;
 	do {
 		for (int looks = 0; looks < SPIN_LOOKS; looks++) {
-			if (backend_turn(s->be, 0) || mesh_drain(s)) {
+			if (backend_turn(s->be, 0) || mesh_drain(s, true)) {
 				stats_add(s, STAT_SPINS, 1);
 				s->now_stale = true;
 				return true;
@@ -194,7 +194,7 @@ static bool reactor_turn(struct shard *s, bool may_wait)
 	n = tasks_run(s);
 	mesh_flush(s);
 	n += backend_turn(s->be, 0);
-	n += mesh_drain(s);
+	n += mesh_drain(s, !n);
 	n += expire(s);
 	stats_add(s, STAT_TURNS, 1);
 	if (s->log_pending)

@@ -114,6 +114,7 @@ static const struct queue_ops locked_ops = {
 	.push_n = locked_push_n,
 	.pop_n = locked_pop_n,
 	.empty = locked_empty,
+	.glance = locked_empty,
 	.open = locked_open,
 	.close = locked_close,
 	.state_size = sizeof(struct locked),

@@ -206,13 +206,15 @@ static __noinline unsigned int lane_drain(struct shard *self, unsigned int lane,
 	return n;
 }
 
-unsigned int mesh_drain(struct shard *self)
+unsigned int mesh_drain(struct shard *self, bool idle)
 {
+	struct queue *urgent = self->mesh->inbox[LANE_URGENT];
+	struct queue *bulk = self->mesh->inbox[LANE_BULK];
 	unsigned int n = 0;
 
-	if (!queue_empty(self->mesh->inbox[LANE_URGENT]))
+	if (idle ? !queue_glance(urgent) : !queue_empty(urgent))
 		n += lane_drain(self, LANE_URGENT, URGENT_MAX);
-	if (!queue_empty(self->mesh->inbox[LANE_BULK]))
+	if (idle ? !queue_glance(bulk) : !queue_empty(bulk))
 		n += lane_drain(self, LANE_BULK, BULK_MAX);
 	if (!door_quiet(&self->door))
 		n += door_drain(self);

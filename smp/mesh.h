@@ -70,8 +70,8 @@ static inline struct mn_msg *mesh_send(struct shard *self, unsigned int to, unsi
 
 void mesh_flush_slow(struct shard *self);
 
-/* mesh_drain - receive some of what came; how much */
-unsigned int mesh_drain(struct shard *self);
+/* mesh_drain - receive some of what came; how much. Idle: it will look again soon */
+unsigned int mesh_drain(struct shard *self, bool idle);
 
 static inline bool mesh_sending(const struct shard *self)
 {

@@ -140,6 +140,7 @@ static const struct queue_ops mpsc_ops = {
 	.push_n = mpsc_push_n,
 	.pop_n = mpsc_pop_n,
 	.empty = mpsc_empty,
+	.glance = mpsc_empty,
 	.open = mpsc_open,
 	.close = mpsc_close,
 	.state_size = sizeof(struct mpsc),

@@ -61,6 +61,13 @@ struct queue_ops {
 	/** @empty: nothing to take, as far as the receiving shard can see */
 	bool (*empty)(struct queue *queue);
 
+	/**
+	 * @glance: like @empty, but may look at some senders only, others each
+	 *	time. Costs the same for any number of them; what one glance
+	 *	misses a later one sees, after as many as there are senders at most
+	 */
+	bool (*glance)(struct queue *queue);
+
 	/* once */
 
 	/** @open: room for at least @depth messages of each of @senders shards */
@@ -79,6 +86,7 @@ unsigned int queue_push_n(struct queue *queue, unsigned int from, const struct m
 			  unsigned int n);
 unsigned int queue_pop_n(struct queue *queue, struct mn_msg *msg, unsigned int n);
 bool queue_empty(struct queue *queue);
+bool queue_glance(struct queue *queue);
 int queue_open(struct queue *queue, unsigned int senders, unsigned int depth);
 void queue_close(struct queue *queue);
 
@@ -91,6 +99,8 @@ void queue_close(struct queue *queue);
 	{ return (OPS)->pop_n(queue, msg, n); }				\
 	bool queue_empty(struct queue *queue)				\
 	{ return (OPS)->empty(queue); }					\
+	bool queue_glance(struct queue *queue)				\
+	{ return (OPS)->glance(queue); }				\
 	int queue_open(struct queue *queue, unsigned int senders, unsigned int depth) \
 	{ return (OPS)->open(queue, senders, depth); }			\
 	void queue_close(struct queue *queue)				\

@@ -12,7 +12,8 @@
  *
  * The sender of the last message is likely to send the next. Its slot is
  * looked at first, without waiting for the line of the bells, as long as its
- * share lasts.
+ * share lasts. Who has nothing else to do looks at one vector of bells at a
+ * time, so that an empty turn costs the same with one sender and with many.
  *
  * Measured (mn-bench --filter=smp; 2 CPUs of an EPYC, ratios to a line that
  * both write in turns, 30 to 50 ns a way): one way 1.9 to 2.1, 6 ns a message
@@ -59,6 +60,7 @@ struct spsc {
 	uint16_t *seen;		/* the low bits of each head */
 	uint32_t last;		/* the sender that had something */
 	uint32_t left;		/* of its share */
+	uint32_t glance;	/* the senders to look at next time */
 };
 
 static struct spsc *to_spsc(struct queue *queue)
@@ -197,6 +199,17 @@ static bool spsc_empty(struct queue *queue)
 	return true;
 }
 
+static bool spsc_glance(struct queue *queue)
+{
+	struct spsc *q = to_spsc(queue);
+	unsigned int first = q->glance;
+
+	if (slot_full(q->next, q->next_lap))
+		return false;
+	q->glance = first + GROUP < q->senders ? first + GROUP : 0;
+	return !group_rang(q, first) || !group_has_mail(q, first);
+}
+
 static void spsc_close(struct queue *queue)
 {
 	struct spsc *q = to_spsc(queue);
@@ -236,6 +249,7 @@ static const struct queue_ops spsc_ops = {
 	.push_n = spsc_push_n,
 	.pop_n = spsc_pop_n,
 	.empty = spsc_empty,
+	.glance = spsc_glance,
 	.open = spsc_open,
 	.close = spsc_close,
 	.state_size = sizeof(struct spsc),

@@ -225,6 +225,25 @@ START_TEST(all_are_emptied_by_one_pop)
 }
 END_TEST
 
+/* Each sender is seen by one of as many glances as there are senders, and none is imagined. */
+START_TEST(glances_see_every_sender)
+{
+	struct queue *queue = open_nth(_i, MANY, 8);
+
+	for (unsigned int from = 0; from < MANY; from++) {
+		unsigned int glances = 0;
+
+		for (unsigned int i = 0; i < MANY; i++)
+			ck_assert(queue_glance(queue));
+		ck_assert_uint_eq(push(queue, from, 0, 1), 1);
+		while (queue_glance(queue))
+			ck_assert_uint_lt(++glances, MANY);
+		ck_pop(queue, from, 0, 1);
+	}
+	close_queue(queue);
+}
+END_TEST
+
 START_TEST(a_deep_ring_holds_what_it_says)
 {
 	struct queue *queue = open_nth(_i, 2, 30000);
@@ -345,6 +364,7 @@ Suite *suite_queue_contract(void)
 	tcase_add_loop_test(tc, order_is_kept_for_each_sender, 0, nr);
 	tcase_add_loop_test(tc, mail_is_found_among_many_senders, 0, nr);
 	tcase_add_loop_test(tc, all_are_emptied_by_one_pop, 0, nr);
+	tcase_add_loop_test(tc, glances_see_every_sender, 0, nr);
 	tcase_add_loop_test(tc, a_deep_ring_holds_what_it_says, 0, nr);
 	tcase_add_loop_test(tc, no_sender_starves_behind_others, 0, nr);
 	tcase_add_loop_test(tc, nothing_is_lost_between_threads, 0, nr);
