@@ -51,6 +51,7 @@ struct bench_case {
 	void *state;				/* the bench's own */
 
 	uint64_t n;				/* operations in a sample */
+	int64_t aside_ns;			/* what @run spent on something else, this time */
 	double *ns;				/* per operation, a sample each */
 };
 

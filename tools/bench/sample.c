@@ -30,11 +30,12 @@ static int64_t run_ns(struct bench_case *c, uint64_t n)
 	mn_self = c->shard;
 	if (c->bench->prepare)
 		c->bench->prepare(c, n);
+	c->aside_ns = 0;
 	from_ns = cpu_ns();
 	c->bench->run(c, n);
 	to_ns = cpu_ns();
 	mn_self = home;
-	return to_ns - from_ns;
+	return to_ns - from_ns - c->aside_ns;
 }
 
 int sample_start(struct bench_case *c, unsigned int nr_samples)

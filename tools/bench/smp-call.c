@@ -13,10 +13,12 @@
 #include <miniss/miniss.h>
 
 #include "lib/mem/mem.h"
+#include "lib/time/clock.h"
 #include "smp/call.h"
 #include "tools/bench/bench.h"
 
-#define WINDOW	128	/* calls that the pipelined bench would like to have under way */
+#define WINDOW		128	/* calls that the pipelined bench would like to have under way */
+#define SETTLE_NS	(50 * MN_USEC)
 
 struct duo {
 	struct mn_world world;
@@ -156,16 +158,26 @@ static void roundtrip_run(struct bench_case *c, uint64_t n)
 	duo_off(c);
 }
 
-/* Each call finds the second shard asleep; its way there is timed, too. */
+/* The second shard says that it sleeps some time before it does. */
+static void await_sleep(struct bench_case *c, const struct shard *second)
+{
+	int64_t from_ns = clock_now_ns(), asleep_ns;
+
+	while (!atomic_load_explicit(&second->asleep, memory_order_relaxed))
+		shard_step(mn_self, false);
+	asleep_ns = clock_now_ns();
+	while (clock_now_ns() - asleep_ns < SETTLE_NS)
+		;
+	c->aside_ns += clock_now_ns() - from_ns;
+}
+
 static void wake_run(struct bench_case *c, uint64_t n)
 {
 	struct duo *duo = c->state;
-	struct shard *second = duo->world.shards[1];
 
 	mn_self = duo->world.shards[0];
 	for (; n; n--) {
-		while (!atomic_load_explicit(&second->asleep, memory_order_relaxed))
-			shard_step(mn_self, false);
+		await_sleep(c, duo->world.shards[1]);
 		call_second(duo);
 	}
 	duo_off(c);
