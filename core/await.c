@@ -117,6 +117,7 @@ int mn_await_any(struct mn_future *const *futures, size_t n)
 		return ready >= 0 ? ready : fiber->stop;
 	for (size_t i = 0; i < n; i++) {
 		mn_task_init(&waiter[i].task, any_wake);
+		waiter[i].task.group = fiber->task.group;
 		waiter[i].fiber = fiber;
 		future_attach(futures[i], &waiter[i].task);
 	}
@@ -145,6 +146,7 @@ void alarm_set(struct alarm *alarm, int64_t timeout_ns, void (*expire)(struct al
 	alarm->obj = obj;
 	alarm->expired = false;
 	mn_timer_init(&alarm->timer, alarm_fire);
+	alarm->timer.task.group = mn_self->group;
 	mn_timer_arm(&alarm->timer, timeout_ns > MN_NEVER - now_ns ? MN_NEVER : now_ns + timeout_ns,
 		     0);
 }

@@ -28,6 +28,7 @@ void mn_future_then(struct mn_future *future, struct mn_task *task, mn_task_fn f
 {
 	future_check(future);
 	mn_task_init(task, fn);
+	task->group = mn_self->group;
 	if (mn_future_ready(future))
 		task_schedule(mn_self, task);
 	else

@@ -20,13 +20,13 @@
 #include "backends/backend.h"
 #include "core/log.h"
 #include "core/reactor.h"
+#include "core/sched.h"
 #include "lib/time/clock.h"
 #include "smp/mesh.h"
 #include "timers/timer.h"
 
 MN_PARAM(uint, slice_us, 500, 10, 1000000, "time that tasks may use before I/O is looked at, us");
 
-#define TASKS_PER_TURN	512	/* the same bound, counted */
 #define SPIN_LOOKS	8	/* for work, before one at the clock, which costs as much */
 #define GAP_DECAY	4	/* idle times that the moving average remembers */
 #define PARK_TRY_NS	(20 * MN_USEC)	/* a wait that tells what waiting costs takes no less */
@@ -39,30 +39,32 @@ _Thread_local struct shard *mn_self;
 /* The slice begins when somebody first asks: most turns are over before that. */
 static bool slice_over(struct shard *s)
 {
-	uint64_t now = clock_cycles();
+	uint64_t now = shard_cycles(s);
 
-	if (s->virtual_time)
-		return false;
 	if (!s->slice_end)
 		s->slice_end = now + s->slice_cycles;
 	return now >= s->slice_end;
 }
 
+/* Who asks and is told so is going to give way: the loop below, too, then. */
 bool mn_need_preempt(void)
 {
-	return slice_over(mn_self);
+	struct shard *s = mn_self;
+
+	if (!slice_over(s))
+		return false;
+	preempt(s);
+	return true;
 }
 
 /* A task that requeues itself must not starve I/O: leave after a slice. */
-static unsigned int tasks_run(struct shard *s)
+unsigned int runq_run(struct shard *s, struct runq *runq, int n_max)
 {
-	unsigned int n = 0;
+	int n = 0;
 
-	if (runq_empty(&s->runq))
-		return 0;
-	s->slice_end = 0;
+	s->tasks_max = n_max;
 	do {
-		struct mn_task *task = runq_pop(&s->runq);
+		struct mn_task *task = runq_pop(runq);
 
 		/* Of many connections' fibers, each has left the cache since it ran. */
 		__builtin_prefetch(s->runq.head);
@@ -70,7 +72,19 @@ static unsigned int tasks_run(struct shard *s)
 		n++;
 		if (n % CONFIG_TASK_BATCH == 0 && slice_over(s))
 			break;
-	} while (n < TASKS_PER_TURN && !runq_empty(&s->runq));
+	} while (n < s->tasks_max && !runq_empty(runq));
+	return (unsigned int)n;
+}
+
+static unsigned int tasks_run(struct shard *s)
+{
+	unsigned int n;
+
+	if (!shard_ready(s))
+		return 0;
+	s->slice_end = 0;
+	n = s->sched ? sched_run(s) : runq_run(s, &s->runq, TASKS_PER_TURN);
+	s->tasks_max = 0;
 	stats_add(s, STAT_TASKS, n);
 	return n;
 }
@@ -156,7 +170,7 @@ static void idle_park(struct shard *s, int64_t deadline_ns)
 	do
 		n = park(s, deadline_ns);
 	while (!n && !s->virtual_time && s->now_ns < deadline_ns && mesh_quiet(s) &&
-	       runq_empty(&s->runq));
+	       !shard_ready(s));
 }
 
 /* A busy shard's lines go out, too, but standard error is not asked too often. */
@@ -196,10 +210,10 @@ static bool reactor_turn(struct shard *s, bool may_wait)
 	n += backend_turn(s->be, 0);
 	n += mesh_drain(s, !n);
 	n += expire(s);
-	stats_add(s, STAT_TURNS, 1);
+	s->turns++;
 	if (s->log_pending)
 		log_turn(s);
-	if (n || !runq_empty(&s->runq))
+	if (n || shard_ready(s))
 		return true;
 	if (may_wait && !s->stopping)
 		reactor_idle(s);
@@ -214,7 +228,7 @@ bool shard_step(struct shard *s, bool may_wait)
 
 bool shard_done(const struct shard *s)
 {
-	return s->stopping && (s->leaving || (runq_empty(&s->runq) && !mesh_sending(s)));
+	return s->stopping && (s->leaving || (!shard_ready(s) && !mesh_sending(s)));
 }
 
 /*
@@ -239,7 +253,8 @@ int shard_start(struct shard *s)
 	int err;
 
 	mn_self = s;
-	s->slice_cycles = param_slice_us * clock_cycles_per_us();
+	s->cycles_per_us = s->virtual_time ? MN_USEC : clock_cycles_per_us();
+	s->slice_cycles = param_slice_us * s->cycles_per_us;
 	err = backend_start(s->be);
 	if (err)
 		return err;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <miniss/run.h>
+#include <miniss/sched.h>
 
 #include "backends/backend.h"
 #include "core/log.h"
@@ -103,6 +104,7 @@ static int stats_copy(void *arg)
 {
 	struct table *table = arg;
 
+	mn_self->stats[STAT_TURNS] = mn_self->turns;	/* counted in any case */
 	memcpy(table->row[mn_self->id], mn_self->stats, sizeof(mn_self->stats));
 	return 0;
 }
@@ -121,6 +123,51 @@ static void table_print(const struct table *table, unsigned int nr_shards)
 	}
 }
 
+/* A row for each group and shard; likewise. */
+struct group_table {
+	unsigned int nr_groups;
+	struct mn_group_stats *row;
+};
+
+static int group_stats_copy(void *arg)
+{
+	struct group_table *table = arg;
+	struct mn_group_stats *row = &table->row[mn_self->id * table->nr_groups];
+
+	for (unsigned int i = 0; i < table->nr_groups; i++)
+		mn_group_stats(i, &row[i]);
+	return 0;
+}
+
+static void group_table_print(const struct group_table *table, unsigned int nr_shards)
+{
+	print_out("%-24s %7s %5s %12s %12s %15s\n", "group", "shares", "shard", "run, ms",
+		  "wait, ms", "tasks");
+	for (unsigned int i = 0; i < table->nr_groups * nr_shards; i++) {
+		unsigned int group = i / nr_shards, shard = i % nr_shards;
+		const struct mn_group_stats *row = &table->row[shard * table->nr_groups + group];
+
+		print_out("%-24s %7u %5u %12.1f %12.1f %15llu\n", row->name, row->shares, shard,
+			  (double)row->run_ns / MN_MSEC, (double)row->wait_ns / MN_MSEC,
+			  (unsigned long long)row->tasks);
+	}
+}
+
+static int groups_print(const struct mn_world *world)
+{
+	struct group_table table = { .nr_groups = world->nr_groups + 1 };
+	int err;
+
+	if (!world->nr_groups)
+		return 0;
+	table.row = mem_alloc(world->nr_shards * table.nr_groups * sizeof(*table.row));
+	err = table.row ? shard_call_all(group_stats_copy, &table) : -ENOMEM;
+	if (!err)
+		group_table_print(&table, world->nr_shards);
+	mem_free(table.row);
+	return err;
+}
+
 int mn_print_stats(void)
 {
 	const struct mn_world *world = mn_self->world;
@@ -134,5 +181,5 @@ int mn_print_stats(void)
 			table_print(&table, world->nr_shards);
 	}
 	mem_free(table.row);
-	return err;
+	return err ? err : groups_print(world);
 }

@@ -32,6 +32,7 @@ struct log_ring;
 struct mesh;
 struct mn_alien_gate;
 struct mn_world;
+struct sched;
 struct timer_queue;
 struct watch;
 
@@ -44,7 +45,9 @@ struct idle {
 
 struct shard {
 	/* every turn */
-	struct runq runq;
+	struct runq runq;		/* of the default group */
+	uint64_t ready;			/* other groups that have tasks; core/sched.c */
+	struct sched *sched;		/* NULL: there are no other groups */
 	struct backend *be;
 	struct timer_queue *tq;
 	struct mesh *mesh;		/* to and from the other shards */
@@ -53,6 +56,9 @@ struct shard {
 	bool now_stale;
 	uint64_t slice_end;		/* cycles: when this batch should yield; 0: not asked yet */
 	uint64_t slice_cycles;
+	uint64_t turns;
+	int tasks_max;			/* tasks that may run now before it is looked up; 0: none runs */
+	uint16_t group;			/* of what runs, and of what it spawns */
 	struct mn_fiber *fiber;		/* the one that runs, or NULL */
 	void *sp;			/* the reactor's own stack while a fiber runs */
 	uint32_t id;
@@ -77,6 +83,7 @@ struct shard {
 	int64_t log_retry_ns;		/* standard error was full; ask again then */
 	struct list servers;		/* lib/net/serve.c: what this shard serves */
 	int cpu;			/* pinned to, or -1 */
+	uint64_t cycles_per_us;
 	int start_err;
 
 	/* Written here, read by every shard that sends to this one. */
@@ -109,6 +116,7 @@ struct mn_world {
 	unsigned int nr_up;		/* shards that have a thread */
 	struct boot *boot;		/* core/boot.c, while it runs */
 	struct stop stop;		/* shard 0's */
+	unsigned int nr_groups;		/* beside the default one; shard 0's */
 	mn_fiber_fn fn;			/* the main fiber, its argument and result */
 	void *arg;
 	int result;
@@ -133,14 +141,27 @@ static inline int64_t shard_now(struct shard *shard)
 	return shard->now_ns;
 }
 
+/* shard_ready - is there a task to run? */
+static inline bool shard_ready(const struct shard *shard)
+{
+	return !runq_empty(&shard->runq) || shard->ready;
+}
+
+void sched_push(struct shard *shard, struct mn_task *task);	/* core/sched.c */
+bool sched_remove(struct shard *shard, struct mn_task *task);
+
 static inline void task_schedule(struct shard *shard, struct mn_task *task)
 {
-	runq_push(&shard->runq, task);
+	if (task->group)
+		sched_push(shard, task);
+	else
+		runq_push(&shard->runq, task);
 }
 
 static inline bool task_unqueue(struct shard *shard, struct mn_task *task)
 {
-	return task->queued && runq_remove(&shard->runq, task);
+	return task->queued &&
+	       (task->group ? sched_remove(shard, task) : runq_remove(&shard->runq, task));
 }
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Run queues: intrusive FIFO lists of tasks, one for each scheduling group. */
+/* Run queues: intrusive FIFO lists of tasks, one for each scheduling group; core/sched.h. */
 #ifndef CORE_TASK_H
 #define CORE_TASK_H
 

@@ -6,6 +6,7 @@
 
 #include "backends/backend.h"
 #include "core/log.h"
+#include "core/sched.h"
 #include "lib/mem/mem.h"
 #include "smp/alien.h"
 #include "smp/blocking.h"
@@ -86,6 +87,7 @@ static void shard_close(struct shard *s)
 		mem_free(s->tq);
 	}
 	fiber_pool_close(&s->fibers);
+	sched_close(s);
 	batches_free(s);
 	local_close(&s->locals);
 	pool_close(&s->pool);

@@ -16,6 +16,7 @@
 
 #include "core/alarm.h"
 #include "core/future.h"
+#include "core/sched.h"
 #include "lib/mem/mem.h"
 #include "smp/call.h"
 #include "smp/homing.h"
@@ -163,6 +164,7 @@ void request_send(struct mn_call *call, enum msg_kind kind, mn_fiber_fn fn, void
 	msg->fn = fn;
 	msg->arg = arg;
 	msg->reply = call;
+	msg->res = mn_self->group;
 	call->state = CALL_ACTIVE;
 }
 
@@ -207,6 +209,7 @@ static int post(unsigned int to, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 	msg = mesh_send(mn_self, to, LANE_BULK, kind, credit);
 	msg->fn = fn;
 	msg->arg = arg;
+	msg->res = mn_self->group;
 	return 0;
 }
 
@@ -393,10 +396,13 @@ static __cold void job_fail(struct shard *self, unsigned int lane, const struct 
 
 static void job_start(struct shard *self, unsigned int lane, const struct mn_msg *msg)
 {
-	struct mn_task **last = self->runq.tail;
+	unsigned int group = (unsigned int)msg->res, old = group_swap(self, group);
+	struct runq *runq = sched_runq(self, group);
+	struct mn_task **last = runq->tail;
 	struct mn_fiber *fiber;
 	int err = fiber_spawn(self, job_fiber, NULL, sizeof(struct job), &fiber);
 
+	group_swap(self, old);
 	self->calls->nr_begun++;
 	if (err) {
 		job_fail(self, lane, msg, err);
@@ -406,7 +412,7 @@ static void job_start(struct shard *self, unsigned int lane, const struct mn_msg
 	fiber->detached = true;
 	peer_of(self, msg->from, lane)->running[msg->credit] = fiber;
 	if (lane == LANE_URGENT)
-		runq_last_first(&self->runq, last);
+		runq_last_first(runq, last);
 }
 
 static void job_cancel(struct shard *self, unsigned int lane, const struct mn_msg *msg)

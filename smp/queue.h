@@ -15,7 +15,7 @@
 #include "core/driver.h"
 
 enum msg_kind {
-	MSG_CALL,	/* run fn(arg) in a fiber, then reply */
+	MSG_CALL,	/* run fn(arg) in a fiber of the group @res, then reply */
 	MSG_POST,	/* the same, and nobody waits for the result */
 	MSG_RUN,	/* run fn(arg) from the reactor; it must not suspend */
 	MSG_CANCEL,	/* cancel the fiber that runs @credit, because of @res */

@@ -36,6 +36,7 @@ static const struct {
 	SUITE_ENTRY(uring_waker),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
+	SUITE_ENTRY(sched),
 	SUITE_ENTRY(alloc),
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),

@@ -28,6 +28,7 @@ SUITE(migrate);
 SUITE(param);
 SUITE(program);
 SUITE(queue_contract);
+SUITE(sched);
 SUITE(serve);
 SUITE(sharded);
 SUITE(stream);

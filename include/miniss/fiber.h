@@ -57,14 +57,15 @@ MN_API bool mn_fiber_canceled(void);
  */
 MN_API void mn_fiber_name(const char *name);
 
-/** mn_yield - let every task that is ready now run first */
+/** mn_yield - let every task of its group that is ready now run first, and others by their shares */
 MN_API void mn_yield(void);
 
 /**
  * mn_need_preempt - has this task used up its time slice?
  *
- * For long computations: ask now and then, and mn_yield() when true. Costs
- * about as much as reading the cycle counter.
+ * For long computations: ask now and then, and mn_yield() when true. The slice
+ * is --slice_us; with scheduling groups, the quota of the group. Costs about
+ * as much as reading the cycle counter.
  */
 MN_API bool mn_need_preempt(void);
 

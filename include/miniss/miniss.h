@@ -14,6 +14,7 @@
 #include <miniss/op.h>
 #include <miniss/param.h>
 #include <miniss/run.h>
+#include <miniss/sched.h>
 #include <miniss/serve.h>
 #include <miniss/sharded.h>
 #include <miniss/smp.h>

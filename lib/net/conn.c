@@ -9,6 +9,7 @@
 #include <miniss/log.h>
 
 #include "lib/mem/mem.h"
+#include "core/sched.h"
 #include "lib/net/server.h"
 #include "lib/net/socket.h"
 
@@ -102,15 +103,19 @@ static void conn_enter(struct conn *conn, struct server *server)
 	list_add_tail(&server->conns, &conn->entry);
 	server->nr_conns++;
 	mn_task_init(&conn->input, input_arrived);
+	mn_task_group(&conn->input, server->group);
 }
 
 void conn_start(struct conn *conn)
 {
 	struct server *server = conn->server;
 	const struct mn_server *conf = &server->serve->conf;
+	unsigned int old = group_swap(mn_self, server->group);
+	int err = conf->on_conn ? conn_spawn(conn, conf->on_conn, conf->arg) : 0;
 
+	group_swap(mn_self, old);
 	list_del(&conn->entry);
-	if (conf->on_conn && conn_spawn(conn, conf->on_conn, conf->arg)) {
+	if (err) {
 		conn_refuse(server, conn->stream.fd);
 		mem_free(conn);
 		return;

@@ -125,6 +125,7 @@ int server_bind(void *arg)
 	serve->part[mn_self->id] = server;
 	server->serve = serve;
 	server->fd = -1;
+	server->group = mn_self->group;
 	list_init(&server->conns);
 	list_init(&server->waiting);
 	mn_timer_init(&server->retry, accept_retry);

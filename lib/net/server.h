@@ -37,6 +37,7 @@ struct server {
 	int fd;
 	struct mn_op accept;
 	struct mn_timer retry;		/* accepting failed; try again */
+	unsigned int group;		/* of what serves: that of who called mn_serve() */
 	struct list conns;		/* being served */
 	struct list waiting;		/* accepted beyond the limit */
 	unsigned int nr_conns;
