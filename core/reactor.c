@@ -67,12 +67,12 @@ unsigned int runq_run(struct shard *s, struct runq *runq, int n_max)
 		struct mn_task *task = runq_pop(runq);
 
 		/* Of many connections' fibers, each has left the cache since it ran. */
-		__builtin_prefetch(s->runq.head);
+		__builtin_prefetch(runq->head);
 		task->fn(task);
 		n++;
 		if (n % CONFIG_TASK_BATCH == 0 && slice_over(s))
 			break;
-	} while (n < s->tasks_max && !runq_empty(runq));
+	} while (!runq_empty(runq) && n < s->tasks_max);
 	return (unsigned int)n;
 }
 

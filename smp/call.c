@@ -396,13 +396,14 @@ static __cold void job_fail(struct shard *self, unsigned int lane, const struct 
 
 static void job_start(struct shard *self, unsigned int lane, const struct mn_msg *msg)
 {
-	unsigned int group = (unsigned int)msg->res, old = group_swap(self, group);
-	struct runq *runq = sched_runq(self, group);
-	struct mn_task **last = runq->tail;
+	struct runq *urgent = lane == LANE_URGENT ? sched_runq(self, (unsigned int)msg->res) : NULL;
+	struct mn_task **last = urgent ? urgent->tail : NULL;
 	struct mn_fiber *fiber;
-	int err = fiber_spawn(self, job_fiber, NULL, sizeof(struct job), &fiber);
+	int err;
 
-	group_swap(self, old);
+	self->group = (uint16_t)msg->res;	/* the caller's; ours is the default one while draining */
+	err = fiber_spawn(self, job_fiber, NULL, sizeof(struct job), &fiber);
+	self->group = MN_GROUP_DEFAULT;
 	self->calls->nr_begun++;
 	if (err) {
 		job_fail(self, lane, msg, err);
@@ -411,8 +412,8 @@ static void job_start(struct shard *self, unsigned int lane, const struct mn_msg
 	job_init(fiber->arg, lane, msg);
 	fiber->detached = true;
 	peer_of(self, msg->from, lane)->running[msg->credit] = fiber;
-	if (lane == LANE_URGENT)
-		runq_last_first(runq, last);
+	if (urgent)
+		runq_last_first(urgent, last);
 }
 
 static void job_cancel(struct shard *self, unsigned int lane, const struct mn_msg *msg)
