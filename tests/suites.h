@@ -34,6 +34,7 @@ SUITE(sharded);
 SUITE(stream);
 SUITE(stress);
 SUITE(stuck);
+SUITE(sync);
 SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);

@@ -19,8 +19,10 @@
 #include <miniss/sharded.h>
 #include <miniss/smp.h>
 #include <miniss/stream.h>
+#include <miniss/sync.h>
 #include <miniss/task.h>
 #include <miniss/timer.h>
 #include <miniss/types.h>
+#include <miniss/waitq.h>
 
 #endif
