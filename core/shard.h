@@ -32,6 +32,7 @@ struct log_ring;
 struct mesh;
 struct mn_alien_gate;
 struct mn_world;
+struct parcels;
 struct sched;
 struct timer_queue;
 struct watch;
@@ -72,6 +73,7 @@ struct shard {
 	struct fiber_pool fibers;
 	struct pool pool;
 	struct homing *homing;		/* frees of what is other shards' */
+	struct parcels *parcels;	/* what it shows to other shards */
 	struct locals locals;		/* what it has one of, as all shards do */
 	struct batch *batches;		/* lib/net/out.c: free ones */
 	uint64_t stats[STAT_NR];

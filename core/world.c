@@ -12,6 +12,7 @@
 #include "smp/blocking.h"
 #include "smp/call.h"
 #include "smp/homing.h"
+#include "smp/parcel.h"
 #include "smp/topology.h"
 #include "smp/watch.h"
 #include "timers/timer_queue.h"
@@ -122,6 +123,7 @@ static void outsiders_close(struct mn_world *world)
 
 static void shards_close(struct mn_world *world)
 {
+	parcels_close(world);
 	homing_close(world);
 	calls_close(world);
 	mesh_close(world);
@@ -153,6 +155,8 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		err = watch_open(world);
 	if (!err)
 		err = homing_open(world);
+	if (!err)
+		err = parcels_open(world);
 	if (!err)
 		err = backends_open(world);
 	if (err)

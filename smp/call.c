@@ -20,6 +20,7 @@
 #include "lib/mem/mem.h"
 #include "smp/call.h"
 #include "smp/homing.h"
+#include "smp/parcel.h"
 
 enum call_state { CALL_IDLE, CALL_ACTIVE, CALL_CANCELING };
 
@@ -457,6 +458,10 @@ void call_receive(struct shard *self, unsigned int lane, const struct mn_msg *ms
 	case MSG_HOME:
 	case MSG_HOMED:
 		homing_receive(self, msg);
+		break;
+	case MSG_PARCELS:
+	case MSG_PARCELED:
+		parcels_receive(self, msg);
 		break;
 	}
 }

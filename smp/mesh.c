@@ -7,6 +7,7 @@
 #include "lib/mem/mem.h"
 #include "smp/call.h"
 #include "smp/homing.h"
+#include "smp/parcel.h"
 #include "smp/wake.h"
 
 #define URGENT_MAX	16	/* messages handled in a turn: then the others have theirs */
@@ -19,6 +20,7 @@
  */
 #define MSGS_PER_CREDIT	4
 #define MSGS_HOMING	2	/* a batch of frees, and the answer to one of the other side */
+#define MSGS_PARCELS	2	/* likewise, of parcels */
 #define CREDITS_MAX	255
 
 MN_PARAM(uint, queue_depth, 252, MSGS_PER_CREDIT, MSGS_PER_CREDIT * CREDITS_MAX,
@@ -31,7 +33,8 @@ static unsigned int lane_credits(unsigned int lane)
 
 static unsigned int lane_depth(unsigned int lane)
 {
-	return lane_credits(lane) * MSGS_PER_CREDIT + (lane == LANE_BULK ? MSGS_HOMING : 0);
+	return lane_credits(lane) * MSGS_PER_CREDIT +
+	       (lane == LANE_BULK ? MSGS_HOMING + MSGS_PARCELS : 0);
 }
 
 static size_t staged_bytes(unsigned int lane)
@@ -164,6 +167,8 @@ void mesh_flush_slow(struct shard *self)
 		calls_settle(self);
 	if (mesh->homing)
 		homing_flush(self);
+	if (mesh->parcels)
+		parcels_flush(self);
 	for (unsigned int w = 0; w < words; w++)
 		for (uint64_t bits = mesh->dirty[w]; bits; bits &= bits - 1)
 			peer_flush(self, w * 64 + (unsigned int)__builtin_ctzll(bits));

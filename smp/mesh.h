@@ -5,10 +5,10 @@
  * that sleeps. There are two lanes; the urgent one is short, and is looked at
  * first.
  *
- * Only smp/call.c and smp/homing.c send. Each message of the former belongs
- * to a call, which holds a credit; the latter has one batch under way between
- * two shards. So a lane's staging area and its rings, which have room for all
- * of that, are never full.
+ * Only smp/call.c, smp/homing.c and smp/parcel.c send. Each message of the
+ * first belongs to a call, which holds a credit; the others have one batch each
+ * under way between two shards. So a lane's staging area and its rings, which
+ * have room for all of that, are never full.
  */
 #ifndef SMP_MESH_H
 #define SMP_MESH_H
@@ -32,6 +32,7 @@ struct mesh {
 	unsigned int nr_dirty;			/* shards with something staged for */
 	bool settling;				/* posts are done, and it is time to say so; smp/call.c */
 	bool homing;				/* frees are to go home; smp/homing.c */
+	bool parcels;				/* to go out; smp/parcel.c */
 	unsigned int credits[LANES];		/* between two shards */
 	uint64_t dirty[SHARDS_MAX / 64];	/* which */
 };
@@ -75,7 +76,8 @@ unsigned int mesh_drain(struct shard *self, bool idle);
 
 static inline bool mesh_sending(const struct shard *self)
 {
-	return self->mesh->nr_dirty || self->mesh->settling || self->mesh->homing;
+	return self->mesh->nr_dirty || self->mesh->settling || self->mesh->homing ||
+	       self->mesh->parcels;
 }
 
 static inline void mesh_flush(struct shard *self)

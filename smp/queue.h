@@ -23,6 +23,8 @@ enum msg_kind {
 	MSG_SETTLE,	/* as many credits are free again as @res says, listed in @list */
 	MSG_HOME,	/* the batch of frees at @arg; smp/homing.c */
 	MSG_HOMED,	/* it was received; @reply is the sender's */
+	MSG_PARCELS,	/* the batch of parcels at @arg; smp/parcel.c */
+	MSG_PARCELED,	/* likewise */
 };
 
 #define MSG_LIST	16

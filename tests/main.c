@@ -37,6 +37,7 @@ static const struct {
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
+	SUITE_ENTRY(channel),
 	SUITE_ENTRY(sched),
 	SUITE_ENTRY(alloc),
 	SUITE_ENTRY(alien),

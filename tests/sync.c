@@ -420,6 +420,7 @@ Suite *suite_sync(void)
 						 ARRAY_SIZE(misuses));
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_sync_group());
+	suite_add_tcase(s, tcase_sync_cancel());
 	suite_add_tcase(s, tcase_sync_model());
 	return s;
 }

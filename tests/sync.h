@@ -9,6 +9,10 @@
 
 TCase *tcase_sync_group(void);
 TCase *tcase_sync_model(void);
+TCase *tcase_sync_cancel(void);
+TCase *tcase_broadcast(void);
+TCase *tcase_channel_model(void);
+TCase *tcase_channel_remote(void);
 
 /*
  * sync_run - run @fn on the i-th backend: on the only shard, then on both of

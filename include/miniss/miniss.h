@@ -6,6 +6,7 @@
 #include <miniss/alien.h>
 #include <miniss/blocking.h>
 #include <miniss/buf.h>
+#include <miniss/channel.h>
 #include <miniss/fiber.h>
 #include <miniss/foreign.h>
 #include <miniss/future.h>
