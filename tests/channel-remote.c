@@ -4,9 +4,12 @@
  * and 8 shards.
  */
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/shard.h"
 #include "tests/run.h"
+#include "tests/spawn.h"
 #include "tests/stress.h"
 #include "tests/suites.h"
 #include "tests/sync.h"
@@ -399,6 +402,39 @@ START_TEST(a_stop_ends_senders_to_other_shards)
 }
 END_TEST
 
+/* --- the sample --- */
+
+static uint64_t steps_of(uint64_t n)
+{
+	uint64_t steps = 0;
+
+	for (; n > 1; steps++)
+		n = n % 2 ? 3 * n + 1 : n / 2;
+	return steps;
+}
+
+START_TEST(mn_pipeline_sees_every_number_and_stops_when_it_has_enough)
+{
+	static struct program p;
+	char cpus[32], says[64];
+	uint64_t sum = 0;
+
+	for (uint64_t n = 1; n <= 3000; n++)
+		sum += steps_of(n);
+	snprintf(cpus, sizeof(cpus), "--cpus=%u", nr_shards[_i]);
+	snprintf(says, sizeof(says), "3000 results, %llu steps in all\n", (unsigned long long)sum);
+	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-pipeline", cpus, "--numbers=3000")), 0);
+	ck_assert_msg(strstr(program_out(&p), says), "%s", program_out(&p));
+	ck_assert_msg(strstr(program_out(&p), "216 steps, from 2919\n"), "%s", program_out(&p));
+	ck_assert_int_eq(
+		program_run(&p, NULL,
+			    ARGS("mn-pipeline", cpus, "--wanted=10", "--numbers=100000000")),
+		0);
+	ck_assert_msg(strstr(program_out(&p), "10 results, "), "%s", program_out(&p));
+	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-pipeline", "--workers=0")), 2);
+}
+END_TEST
+
 TCase *tcase_channel_remote(void)
 {
 	int n = nr_backends() * nr_queues() * (int)ARRAY_SIZE(nr_shards);
@@ -413,5 +449,7 @@ TCase *tcase_channel_remote(void)
 	tcase_add_loop_test(tc, a_sender_closes_the_channel_behind_its_items, 0, n);
 	tcase_add_loop_test(tc, no_item_is_lost_or_counted_twice_whatever_ends_its_sender, 0, n);
 	tcase_add_loop_test(tc, a_stop_ends_senders_to_other_shards, 0, n);
+	tcase_add_loop_test(tc, mn_pipeline_sees_every_number_and_stops_when_it_has_enough, 0,
+			    ARRAY_SIZE(nr_shards));
 	return tc;
 }
