@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls between shards allocate nothing, on either side, once there are as
+ * Calls and channels between shards allocate nothing, on either side, once there are as
  * many fibers as were ever needed at once. Over each backend and queue.
  */
 #include <stdatomic.h>
@@ -85,11 +85,37 @@ static void posts(void)
 		mn_yield();
 }
 
+static int send_items(void *chan)
+{
+	struct mn_chan_remote remote;
+	unsigned int window[8], i = 0;
+
+	mn_chan_remote_open(&remote, chan, 0, window);
+	while (i < N && !mn_chan_remote_send(&remote, &i))
+		i++;
+	return mn_chan_remote_finish(&remote);
+}
+
+static void items(void)
+{
+	struct mn_chan chan;
+	unsigned int slot[4], item, n = 0;
+	struct mn_call call;
+
+	mn_chan_init(&chan, slot);
+	wrong += mn_call_start(&call, SHARDS - 1, send_items, &chan) != 0;
+	while (mn_chan_recv(&chan, &item) > 0)
+		wrong += item != n++;
+	wrong += n != N || fiber_wait(&call.done);
+	mn_chan_destroy(&chan);
+}
+
 static void all(void)
 {
 	calls();
 	starts();
 	posts();
+	items();
 }
 
 /* As many fibers at once as credits allow, from here and from there. */
@@ -116,7 +142,7 @@ static int count_fiber(void *arg)
 	return 0;
 }
 
-START_TEST(calls_between_shards_allocate_nothing)
+START_TEST(calls_and_channels_between_shards_allocate_nothing)
 {
 	const char *queue = queue_kind.start[_i % nr_queues()]->name;
 	const char *backend = backend_kind.start[_i / nr_queues()]->name;
@@ -132,7 +158,7 @@ Suite *suite_alloc(void)
 	TCase *tc = tcase_create("alloc");
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
-	tcase_add_loop_test(tc, calls_between_shards_allocate_nothing, 0,
+	tcase_add_loop_test(tc, calls_and_channels_between_shards_allocate_nothing, 0,
 			    nr_backends() * nr_queues());
 	suite_add_tcase(s, tc);
 	return s;
