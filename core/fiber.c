@@ -130,11 +130,13 @@ static inline void park(struct shard *shard, struct mn_fiber *fiber)
 	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
 }
 
-void fiber_park(void (*cancel)(void *obj), void *obj)
+void fiber_park_in(void (*cancel)(void *obj), void *obj, const char *function)
 {
 	struct shard *shard = mn_self;
 	struct mn_fiber *fiber = shard->fiber;
 
+	fiber->wait = function;
+	fiber->since_ns = shard->now_ns;
 	fiber->cancel = cancel;
 	fiber->cancel_obj = obj;
 	park(shard, fiber);
@@ -180,6 +182,7 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	mn_task_init(&fiber->task, fiber_resume);
 	fiber->task.group = shard->group;
 	fiber->cancel = NULL;
+	fiber->wait = NULL;
 	fiber->stop = 0;
 	fiber->detached = !handle;
 	fiber->ended = false;
@@ -215,6 +218,8 @@ int mn_join(struct mn_fiber *fiber)
 	int ret;
 
 	BUG_ON(!self || fiber->detached);
+	self->wait = __func__;
+	self->since_ns = shard->now_ns;
 	while (!mn_future_ready(&fiber->done)) {
 		future_attach(&fiber->done, &self->task);
 		park(shard, self);
@@ -242,16 +247,28 @@ void mn_fiber_cancel(struct mn_fiber *fiber)
 }
 
 /* No list of fibers: adding to one and taking out would touch others' lines each time. */
-static void for_each_fiber(struct fiber_pool *pool, void (*fn)(struct mn_fiber *fiber))
+struct mn_fiber *fiber_next(const struct fiber_pool *pool, struct fiber_cursor *at)
 {
 	size_t guard = guard_size();
 
-	for (struct stack_slab *slab = pool->slabs; slab; slab = slab->next)
-		for (size_t i = 0; i < slab->nr_cut; i++) {
-			char *low = slab->base + i * slab->stride + guard;
+	if (!at->begun)
+		*at = (struct fiber_cursor){ .slab = pool->slabs, .begun = true };
+	for (; at->slab; at->slab = at->slab->next, at->i = 0)
+		if (at->i < at->slab->nr_cut) {
+			char *low = at->slab->base + at->i++ * at->slab->stride + guard;
 
-			fn(fiber_at(low, slab->stride - guard));
+			return fiber_at(low, at->slab->stride - guard);
 		}
+	return NULL;
+}
+
+static void for_each_fiber(struct fiber_pool *pool, void (*fn)(struct mn_fiber *fiber))
+{
+	struct fiber_cursor at = { .begun = false };
+	struct mn_fiber *fiber;
+
+	while ((fiber = fiber_next(pool, &at)))
+		fn(fiber);
 }
 
 static void cancel_live(struct mn_fiber *fiber)

@@ -21,6 +21,8 @@ struct mn_fiber {
 	void *sp;			/* where it was suspended */
 	void (*cancel)(void *obj);	/* ends the wait it is in; NULL: it cannot be ended */
 	void *cancel_obj;
+	const char *wait;		/* the function that parked it, or NULL */
+	int64_t since_ns;		/* the time as it was known then; not later than it was */
 	int32_t stop;			/* why its waits end: 0, -ECANCELED or -ETIMEDOUT */
 	bool detached;
 	bool ended;
@@ -86,8 +88,11 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
  * @cancel: called with @obj by mn_fiber_cancel(): makes the wait end, by
  *	scheduling the fiber's task now or later; NULL if nothing can. Called
  *	once at most, and not when the fiber is about to run anyway.
+ *
+ * Reports call the wait by the name of the function that this is called from.
  */
-void fiber_park(void (*cancel)(void *obj), void *obj);
+void fiber_park_in(void (*cancel)(void *obj), void *obj, const char *function);
+#define fiber_park(cancel, obj)	fiber_park_in(cancel, obj, __func__)
 
 /* fiber_stopped - why a wait of the fiber ended: that it is to stop, or else @why */
 static inline int fiber_stopped(const struct mn_fiber *fiber, int64_t why)
@@ -103,6 +108,19 @@ int64_t fiber_wait(struct mn_future *future);
 
 /* fiber_cancel_all - mn_fiber_cancel() for each live fiber of a shard */
 void fiber_cancel_all(struct shard *shard);
+
+/* Where fiber_next() is; zero: before the first. */
+struct fiber_cursor {
+	const struct stack_slab *slab;
+	uint32_t i;
+	bool begun;
+};
+
+/*
+ * fiber_next - the next fiber of a pool, dead or alive, or NULL
+ * One that starts or ends meanwhile is found or not, and none is found twice.
+ */
+struct mn_fiber *fiber_next(const struct fiber_pool *pool, struct fiber_cursor *at);
 
 /* fiber_report - log the names of those that have not ended */
 void fiber_report(struct shard *shard);

@@ -27,6 +27,7 @@
 struct backend;
 struct blocking;
 struct calls;
+struct dump;
 struct homing;
 struct log_ring;
 struct mesh;
@@ -111,6 +112,7 @@ struct mn_world {
 	struct mn_alien_gate *gate;	/* smp/alien.c */
 	struct blocking *blocking;	/* smp/blocking.c */
 	struct watch *watch;		/* smp/watch.c */
+	struct dump *dump;		/* smp/dump.c */
 
 	/* boot */
 	struct driver_choice backend, timer, queue;

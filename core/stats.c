@@ -22,6 +22,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_BYTES_OUT]	= "bytes_out",
 	[STAT_STARVED]		= "starved",
 	[STAT_CQ_OVERFLOWS]	= "cq_overflows",
+	[STAT_STALLS]		= "stalls",
 	[STAT_ABANDONED]	= "abandoned",
 	[STAT_LOG_DROPPED]	= "log_dropped",
 };

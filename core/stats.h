@@ -28,6 +28,7 @@ enum stat_id {
 	STAT_BYTES_OUT,
 	STAT_STARVED,		/* receives that paused for want of buffers */
 	STAT_CQ_OVERFLOWS,	/* io_uring: completions that did not fit */
+	STAT_STALLS,		/* tasks that kept the shard for longer than --stall_ms */
 	STAT_ABANDONED,		/* failed futures that nobody took */
 	STAT_LOG_DROPPED,
 	STAT_NR

@@ -11,6 +11,7 @@
 #include "smp/alien.h"
 #include "smp/blocking.h"
 #include "smp/call.h"
+#include "smp/dump.h"
 #include "smp/homing.h"
 #include "smp/parcel.h"
 #include "smp/topology.h"
@@ -116,6 +117,7 @@ static int backends_open(struct mn_world *world)
 /* Threads that are not shards: after this, none of them knows of the world. */
 static void outsiders_close(struct mn_world *world)
 {
+	dump_close(world);
 	watch_close(world);
 	blocking_close(world);
 	alien_close(world);
@@ -153,6 +155,8 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 		err = blocking_open(world);
 	if (!err)
 		err = watch_open(world);
+	if (!err)
+		err = dump_open(world);
 	if (!err)
 		err = homing_open(world);
 	if (!err)

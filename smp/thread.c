@@ -13,6 +13,7 @@
 #include "lib/mem/guard.h"
 #include "lib/mem/mem.h"
 #include "lib/time/clock.h"
+#include "smp/dump.h"
 #include "smp/mesh.h"
 #include "smp/thread.h"
 #include "smp/topology.h"
@@ -27,10 +28,12 @@ static void thread_prepare(struct shard *shard)
 			strerror(errno));
 	guard_thread_enter();
 	watch_enter(shard);
+	dump_enter(shard);
 }
 
 static void thread_end(struct shard *shard)
 {
+	dump_leave(shard);
 	watch_leave(shard);
 	guard_thread_leave();
 }
@@ -94,6 +97,28 @@ bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_n
 	return !pthread_cond_timedwait(cond, lock, &until);
 }
 
+void thread_pause(int64_t ns)
+{
+	struct timespec ts = { .tv_sec = ns / MN_SEC, .tv_nsec = ns % MN_SEC };
+
+	nanosleep(&ts, NULL);
+}
+
+uintptr_t thread_stack_high(void)
+{
+	pthread_attr_t attr;
+	uintptr_t high = 0;
+	void *low;
+	size_t size;
+
+	if (pthread_getattr_np(pthread_self(), &attr))
+		return 0;
+	if (!pthread_attr_getstack(&attr, &low, &size))
+		high = (uintptr_t)low + size;
+	pthread_attr_destroy(&attr);
+	return high;
+}
+
 int64_t thread_deadline(int64_t timeout_ns)
 {
 	int64_t now_ns = clock_now_ns();
@@ -109,6 +134,7 @@ int shards_run_threads(struct mn_world *world)
 
 	if (err)
 		return err;
+	dump_begin(world);
 	for (; started < world->nr_shards; started++) {
 		err = thread_start(&threads[started], thread_main, world->shards[started]);
 		if (err) {
@@ -123,6 +149,7 @@ int shards_run_threads(struct mn_world *world)
 	thread_end(world->shards[0]);
 	for (unsigned int i = 1; i < started; i++)
 		pthread_join(threads[i], NULL);
+	dump_end(world);
 	mem_free(threads);
 	return err;
 }

@@ -22,6 +22,12 @@ void thread_cond_init(pthread_cond_t *cond);
  */
 bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
 
+/* thread_pause - do nothing for a while, or until a signal comes */
+void thread_pause(int64_t ns);
+
+/* thread_stack_high - the end of the calling thread's stack; 0: unknown */
+uintptr_t thread_stack_high(void);
+
 /* thread_deadline - what is @timeout_ns from now; MN_NEVER if that never comes */
 int64_t thread_deadline(int64_t timeout_ns);
 

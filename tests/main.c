@@ -45,6 +45,7 @@ static const struct {
 	SUITE_ENTRY(sharded),
 	SUITE_ENTRY(stress),
 	SUITE_ENTRY(stuck),
+	SUITE_ENTRY(stall),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),

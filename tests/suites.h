@@ -32,6 +32,7 @@ SUITE(queue_contract);
 SUITE(sched);
 SUITE(serve);
 SUITE(sharded);
+SUITE(stall);
 SUITE(stream);
 SUITE(stress);
 SUITE(stuck);
