@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <miniss/miniss.h>
 
@@ -12,6 +13,7 @@
 #include "core/sched.h"
 #include "tests/run.h"
 #include "tests/sched.h"
+#include "tests/spawn.h"
 #include "tests/suites.h"
 #include "tests/world.h"
 
@@ -421,6 +423,23 @@ START_TEST(shares_are_about_right_on_a_real_clock)
 }
 END_TEST
 
+START_TEST(the_sample_prints_who_ran_and_how_late_it_was)
+{
+	static struct program p;
+	char backend[64], cpus[16];
+
+	need_backend(serving[_i / NR_SHARDS]);
+	snprintf(backend, sizeof(backend), "--backend=%s", serving[_i / NR_SHARDS]);
+	snprintf(cpus, sizeof(cpus), "--cpus=%d", _i % NR_SHARDS + 1);
+	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-shares", "--seconds=1", backend, cpus)), 0);
+	ck_assert_ptr_nonnull(strstr(program_out(&p), "shard 0: late by "));
+	ck_assert_ptr_nonnull(strstr(program_out(&p), "\ndefault "));
+	ck_assert_ptr_nonnull(strstr(program_out(&p), "\nsmall "));
+	ck_assert_ptr_nonnull(strstr(program_out(&p), "\nlarge "));
+	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-shares", "--seconds=0")), 2);
+}
+END_TEST
+
 Suite *suite_sched(void)
 {
 	Suite *s = suite_create("sched");
@@ -438,6 +457,8 @@ Suite *suite_sched(void)
 	tcase_add_loop_test(tc, a_latency_group_waits_for_one_slice_at_most, 0, NR_SHARDS);
 	tcase_add_test(tc, who_wakes_a_latency_group_is_told_to_give_way);
 	tcase_add_loop_test(tc, shares_are_about_right_on_a_real_clock, 0, nr_wakers() * NR_SHARDS);
+	tcase_add_loop_test(tc, the_sample_prints_who_ran_and_how_late_it_was, 0,
+			    NR_SERVING * NR_SHARDS);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_sched_inherit());
 	return s;
