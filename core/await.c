@@ -170,7 +170,7 @@ int64_t mn_await_timeout(struct mn_future *future, int64_t timeout_ns)
 	alarm_cancel(&alarm);
 	if (ready)
 		return mn_future_take(future);
-	return alarm.expired ? -ETIMEDOUT : mn_self->fiber->stop;
+	return fiber_stopped(mn_self->fiber, -ETIMEDOUT);
 }
 
 static void alarm_cancels_op(struct alarm *alarm)

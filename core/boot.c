@@ -77,7 +77,7 @@ static int cancel_fibers(void *arg)
 {
 	mn_self->ending = true;
 	fiber_cancel_all(mn_self);
-	mn_self->fiber->stop = 0;	/* but this one goes on */
+	fiber_revive(mn_self->fiber);	/* but this one goes on */
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include <miniss/log.h>
 
 #include "core/future.h"
+#include "core/scope.h"
 #include "core/shard.h"
 
 /*
@@ -96,6 +97,8 @@ static void fiber_main(void)
 	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
 	ret = fiber->fn(fiber->arg);
 	fiber->ended = true;
+	if (fiber->scope)
+		ret = scope_ends(fiber, ret);
 	mn_future_resolve(&fiber->done, ret);
 	shard->fibers.nr_live--;
 	shard->fiber = NULL;
@@ -184,6 +187,9 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	fiber->cancel = NULL;
 	fiber->wait = NULL;
 	fiber->stop = 0;
+	fiber->asked = 0;
+	fiber->scope = NULL;
+	fiber->home = NULL;
 	fiber->detached = !handle;
 	fiber->ended = false;
 	fiber->fn = fn;
@@ -207,7 +213,12 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 
 int mn_spawn(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
 {
-	return fiber_spawn(mn_self, fn, arg, 0, fiber);
+	struct shard *shard = mn_self;
+	struct mn_fiber *self = shard->fiber;
+
+	if (self && self->scope)
+		return scope_spawn(self->scope, fn, arg, fiber);
+	return fiber_spawn(shard, fn, arg, 0, fiber);
 }
 
 /* fiber_wait(), inlined: one call less is one mispredicted return less. */
@@ -229,7 +240,7 @@ int mn_join(struct mn_fiber *fiber)
 	return ret;
 }
 
-void fiber_cancel(struct mn_fiber *fiber, int why)
+void fiber_stop(struct mn_fiber *fiber, int why)
 {
 	void (*cancel)(void *obj) = fiber->cancel;
 
@@ -271,9 +282,10 @@ static void for_each_fiber(struct fiber_pool *pool, void (*fn)(struct mn_fiber *
 		fn(fiber);
 }
 
+/* Those that were started in a scope hear of it from there, unless a shield keeps it away. */
 static void cancel_live(struct mn_fiber *fiber)
 {
-	if (!fiber->ended)
+	if (!fiber->ended && !fiber->home)
 		mn_fiber_cancel(fiber);
 }
 

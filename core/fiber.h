@@ -13,6 +13,7 @@
 #include "core/fiber-sanitizer.h"
 #include "lib/mem/guard.h"
 
+struct mn_scope;
 struct shard;
 
 struct mn_fiber {
@@ -24,10 +25,16 @@ struct mn_fiber {
 	const char *wait;		/* the function that parked it, or NULL */
 	int64_t since_ns;		/* the time as it was known then; not later than it was */
 	int32_t stop;			/* why its waits end: 0, -ECANCELED or -ETIMEDOUT */
-	bool detached;
-	bool ended;
+	int32_t asked;			/* the same outside of the scopes that it has opened */
+	struct mn_scope *scope;		/* the innermost that it is in, or NULL */
 
 	/* per life */
+	struct mn_scope *home;		/* that it was started in, or NULL */
+	struct mn_fiber *sibling;	/* in there */
+	struct mn_fiber **psibling;
+	const char *where;		/* file:line that opened the innermost of its own */
+	bool detached;
+	bool ended;
 	mn_fiber_fn fn;
 	void *arg;
 	struct mn_future done;
@@ -100,13 +107,25 @@ static inline int fiber_stopped(const struct mn_fiber *fiber, int64_t why)
 	return fiber->stop ? fiber->stop : (int)why;
 }
 
-/* fiber_cancel - mn_fiber_cancel() with a reason: -ECANCELED or -ETIMEDOUT; the first one stays */
+/* fiber_stop - end the wait that a fiber is in, and those that follow; the first reason stays */
+void fiber_stop(struct mn_fiber *fiber, int why);
+
+/*
+ * fiber_cancel - mn_fiber_cancel() with a reason: -ECANCELED or -ETIMEDOUT
+ * Stops the scopes that it has opened, too; core/scope.c.
+ */
 void fiber_cancel(struct mn_fiber *fiber, int why);
+
+/* fiber_revive - the running fiber goes on after fiber_cancel_all() */
+static inline void fiber_revive(struct mn_fiber *fiber)
+{
+	fiber->stop = fiber->asked = 0;
+}
 
 /* fiber_wait - mn_await() that cancellation does not end */
 int64_t fiber_wait(struct mn_future *future);
 
-/* fiber_cancel_all - mn_fiber_cancel() for each live fiber of a shard */
+/* fiber_cancel_all - mn_fiber_cancel() for each live fiber of a shard that is not a scope's */
 void fiber_cancel_all(struct shard *shard);
 
 /* Where fiber_next() is; zero: before the first. */

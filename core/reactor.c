@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "core/reactor.h"
 #include "core/sched.h"
+#include "core/scope.h"
 #include "lib/time/clock.h"
 #include "smp/mesh.h"
 #include "timers/timer.h"
@@ -85,6 +86,8 @@ static unsigned int tasks_run(struct shard *s)
 	s->slice_end = 0;
 	n = s->sched ? sched_run(s) : runq_run(s, &s->runq, TASKS_PER_TURN);
 	s->tasks_max = 0;
+	if (s->scopes_unarmed)
+		scopes_arm(s);
 	stats_add(s, STAT_TASKS, n);
 	return n;
 }

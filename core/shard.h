@@ -69,6 +69,7 @@ struct shard {
 	bool stopping;			/* shard_main() is to return when all is done */
 	bool leaving;			/* likewise, whatever is left to do */
 	bool log_pending;		/* lines wait to be written */
+	struct mn_scope *scopes_unarmed;	/* opened in this turn, with a deadline */
 
 	/* per operation */
 	struct fiber_pool fibers;

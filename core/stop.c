@@ -84,7 +84,7 @@ void mn_stop(void)
 	watch_begin(mn_self->world);	/* shard 0 may be the one that is stuck */
 	/* Without a credit a fiber waits for one; spawning fails only without memory. */
 	if (shard_post(0, stop_here, mn_self->world))
-		mn_spawn(stop_there, mn_self->world, NULL);
+		fiber_spawn(mn_self, stop_there, mn_self->world, 0, NULL);
 }
 
 static void stop_wait_cancel(void *obj)

@@ -13,6 +13,7 @@
 struct callers {
 	struct mn_call call[BATCH];
 	struct caller waits;		/* for a credit for one of them */
+	struct mn_fiber *fiber;
 	unsigned int n;			/* started */
 };
 
@@ -21,7 +22,7 @@ static void callers_stop(void *obj)
 	struct callers *all = obj;
 
 	for (unsigned int i = 0; i < all->n; i++)
-		mn_call_cancel(&all->call[i]);
+		call_cancel(&all->call[i], all->fiber->stop);
 	if (all->n < BATCH && all->waits.call == &all->call[all->n])
 		caller_stop(&all->waits);
 }
@@ -70,7 +71,7 @@ static int batch_wait(struct callers *all, bool stoppable)
 /* The calls of one batch, from @first on: the first failure, or 0. */
 static int batch_run(unsigned int first, mn_fiber_fn fn, void *arg, bool stoppable)
 {
-	struct callers all = { .n = 0 };
+	struct callers all = { .n = 0, .fiber = mn_self->fiber };
 	int err, res;
 
 	if (stoppable && mn_self->fiber->stop)

@@ -186,7 +186,7 @@ int mn_call_start(struct mn_call *call, unsigned int shard, mn_fiber_fn fn, void
 	return 0;
 }
 
-static void call_cancel(struct mn_call *call, int why)
+void call_cancel(struct mn_call *call, int why)
 {
 	if (call->state != CALL_ACTIVE)
 		return;

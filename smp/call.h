@@ -46,6 +46,9 @@ struct caller {
 
 void call_init(struct mn_call *call, unsigned int shard, bool urgent);
 
+/* call_cancel - mn_call_cancel() with a reason */
+void call_cancel(struct mn_call *call, int why);
+
 /* credit_wait - take a credit, or wait for one; @stop, called with @obj, may end the wait */
 int credit_wait(struct caller *caller, void (*stop)(void *obj), void *obj);
 void request_send(struct mn_call *call, enum msg_kind kind, mn_fiber_fn fn, void *arg);

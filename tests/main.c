@@ -33,6 +33,7 @@ static const struct {
 	SUITE_ENTRY(backend_contract),
 	SUITE_ENTRY(core),
 	SUITE_ENTRY(core_shard),
+	SUITE_ENTRY(scope),
 	SUITE_ENTRY(uring_waker),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),

@@ -30,6 +30,7 @@ SUITE(param);
 SUITE(program);
 SUITE(queue_contract);
 SUITE(sched);
+SUITE(scope);
 SUITE(serve);
 SUITE(sharded);
 SUITE(stall);

@@ -16,6 +16,7 @@
 #include <miniss/param.h>
 #include <miniss/run.h>
 #include <miniss/sched.h>
+#include <miniss/scope.h>
 #include <miniss/serve.h>
 #include <miniss/sharded.h>
 #include <miniss/smp.h>

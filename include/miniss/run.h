@@ -6,6 +6,7 @@
 #include <miniss/fiber.h>
 #include <miniss/param.h>
 #include <miniss/op.h>
+#include <miniss/scope.h>
 #include <miniss/timer.h>
 
 #define MN_EXIT_OK	0
@@ -18,7 +19,8 @@
  */
 #define MN__ABI								\
 	(1u * sizeof(struct mn_task) + 101u * sizeof(struct mn_future) +	\
-	 10007u * sizeof(struct mn_op) + 1000003u * sizeof(struct mn_timer))
+	 10007u * sizeof(struct mn_op) + 1000003u * sizeof(struct mn_timer) +	\
+	 7919u * sizeof(struct mn_scope))
 
 struct mn_app {
 	unsigned int abi;
