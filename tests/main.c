@@ -51,6 +51,7 @@ static const struct {
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(migrate),
+	SUITE_ENTRY(cancel),
 	SUITE_ENTRY(histogram),
 	SUITE_ENTRY(program),
 	SUITE_ENTRY(faults),

@@ -17,6 +17,7 @@ SUITE(backend_contract);
 SUITE(blocking);
 SUITE(build);
 SUITE(call);
+SUITE(cancel);
 SUITE(channel);
 SUITE(core);
 SUITE(core_shard);
