@@ -12,6 +12,7 @@
 
 #include "tests/run.h"
 #include "tests/scope.h"
+#include "tests/spawn.h"
 #include "tests/suites.h"
 #include "tests/world.h"
 
@@ -160,6 +161,47 @@ START_TEST(a_bug_names_the_place_that_opened_the_scope_and_the_fiber)
 }
 END_TEST
 
+/* --- the sample --- */
+
+static struct program sample;
+
+static void sample_runs(const char *backend, unsigned int cpus, unsigned int deadline_ms,
+			unsigned int *answered, unsigned int *late)
+{
+	unsigned int asked, hedged;
+	char option[3][32];
+
+	snprintf(option[0], sizeof(option[0]), "--backend=%s", backend);
+	snprintf(option[1], sizeof(option[1]), "--cpus=%u", cpus);
+	snprintf(option[2], sizeof(option[2]), "--deadline_ms=%u", deadline_ms);
+	ck_assert_msg(program_run(&sample, NULL,
+				  ARGS("mn-timeout", option[0], option[1], option[2])) == 0,
+		      "%s", program_err(&sample));
+	ck_assert_int_eq(sscanf(program_out(&sample),
+				"%u answered, %u late; asked %u times, %u of them to hedge\n",
+				answered, late, &asked, &hedged),
+			 4);
+	ck_assert_uint_eq(*answered + *late, 100);
+	ck_assert_uint_ge(asked, 100);
+	ck_assert_uint_gt(hedged, 0);
+}
+
+/* How many are late is the machine's business, unless time is virtual. */
+START_TEST(mn_timeout_has_an_answer_or_a_reason_for_every_request)
+{
+	const char *backend = backend_kind.start[_i / 2]->name;
+	unsigned int answered, late;
+
+	need_backend(backend);
+	sample_runs(backend, 1 + (unsigned int)_i % 2, 60000, &answered, &late);
+	ck_assert_uint_eq(late, 0);
+	sample_runs(backend, 1 + (unsigned int)_i % 2, 40, &answered, &late);
+	if (strcmp(backend, "mem") == 0)
+		ck_assert(answered > 50 && late > 5);
+	ck_assert_int_eq(program_run(&sample, NULL, ARGS("mn-timeout", "--requests=0")), 2);
+}
+END_TEST
+
 TCase *tcase_scope_end(void)
 {
 	TCase *tc = tcase_create("end");
@@ -168,5 +210,7 @@ TCase *tcase_scope_end(void)
 	tcase_add_loop_test(tc, a_stop_ends_scopes_and_waits_for_their_shields, 0, nr_backends());
 	tcase_add_loop_test(tc, a_bug_names_the_place_that_opened_the_scope_and_the_fiber, 0,
 			    ARRAY_SIZE(bugs));
+	tcase_add_loop_test(tc, mn_timeout_has_an_answer_or_a_reason_for_every_request, 0,
+			    2 * nr_backends());
 	return tc;
 }

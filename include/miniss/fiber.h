@@ -20,7 +20,10 @@ typedef int (*mn_fiber_fn)(void *arg);
  * @fiber: where to put the handle for mn_join(), which must then be called;
  *	NULL detaches: a failure is then counted as abandoned
  *
- * Return: 0 or -ENOMEM.
+ * In a scope the fiber is the scope's (miniss/scope.h): that waits for it, and
+ * without a handle a failure is the scope's.
+ *
+ * Return: 0 or -ENOMEM; -ECANCELED or -ETIMEDOUT in a scope that has stopped.
  */
 MN_API int mn_spawn(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber);
 
@@ -41,14 +44,15 @@ MN_API int mn_join(struct mn_fiber *fiber);
  *
  * Sticky: what it waits for now and every later wait return -ECANCELED. An
  * operation in flight is cancelled, and its wait returns when nobody, the
- * kernel included, holds its memory any more.
+ * kernel included, holds its memory any more. Scopes that the fiber has opened
+ * stop with it, unless they are shields.
  */
 MN_API void mn_fiber_cancel(struct mn_fiber *fiber);
 
 /** mn_fiber_self - the running fiber, or NULL in a task */
 MN_API struct mn_fiber *mn_fiber_self(void);
 
-/** mn_fiber_canceled - was the running fiber asked to stop? */
+/** mn_fiber_canceled - was the running fiber asked to stop, or has the scope that it is in? */
 MN_API bool mn_fiber_canceled(void);
 
 /**
@@ -73,7 +77,7 @@ MN_API bool mn_need_preempt(void);
  * mn_sleep - suspend the fiber for a time
  * @ns: from now; <= 0 is mn_yield()
  *
- * Return: 0, or -ECANCELED.
+ * Return: 0; -ECANCELED, or -ETIMEDOUT if a scope's deadline has come.
  */
 MN_API int mn_sleep(int64_t ns);
 

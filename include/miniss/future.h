@@ -102,8 +102,9 @@ MN_API void mn_future_drop(struct mn_future *future);
 
 /*
  * From a fiber only. Each suspends unless the future is ready; each returns
- * -ECANCELED when the fiber was cancelled (mn_fiber_cancel()), and then the
- * futures are as they were: somebody still has to wait for or drop them.
+ * -ECANCELED when the fiber or its scope was cancelled, -ETIMEDOUT when the
+ * scope's deadline has come (miniss/scope.h), and then the futures are as they
+ * were: somebody still has to wait for or drop them.
  */
 
 /** mn_await - wait for a future and take its result */
