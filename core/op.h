@@ -31,7 +31,6 @@ static inline void op_init(struct mn_op *op, enum mn_opcode code, int fd)
 	op->state = OP_IDLE;
 	op->flags = 0;
 	op->priv = 0;
-	op->deadline_ns = NULL;
 }
 
 /* op_start - hand an initialised operation to this shard's backend */

@@ -64,8 +64,6 @@ struct mn_op {
 	};
 	/* clang-format on */
 
-	const int64_t *deadline_ns;	/* its scope's; NULL: none */
-
 	/* The backend's while in flight. */
 	struct mn_op *next;
 	struct mn_op **pprev;
