@@ -5,6 +5,7 @@
 
 #include "backends/inline.h"
 #include "backends/platform.h"
+#include "core/shard.h"
 
 static int result(int ret)
 {
@@ -73,6 +74,8 @@ int64_t inline_op(struct mn_op *op, bool nonblock)
 		return name_of(op, getpeername_plain);
 	case MN_OP_SHUTDOWN:
 		return result(shutdown(op->fd, op->value));
+	case MN_OP_SIGNAL_CATCH:
+		return signal_catch(mn_self->world, op->caught.set, op->caught.once);
 	case MN_OP_CLOSE:
 		return close_once(op->fd);
 	default:

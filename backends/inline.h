@@ -23,13 +23,24 @@ static inline bool op_is_inline(const struct mn_op *op)
 int64_t inline_op(struct mn_op *op, bool nonblock);
 
 /*
- * Signals arrive at a handler, which writes to a descriptor that the backend
- * polls: that works everywhere. The first signal of a set restores the
- * default action, so a second one ends the process at once, even if a shard
- * hangs. One waiter in a process: signals are the process's.
+ * Signals arrive at a handler, which counts them and writes to a descriptor
+ * that the backend polls: that works everywhere. One world in a process may
+ * catch some, since signals are the process's.
  */
-int signal_open(uint64_t set);		/* a descriptor to poll for reading, or -errno */
-int signal_read(int fd);		/* the number of a signal that came, or -EAGAIN */
-void signal_close(int fd);
+#define SIGNALS 64
+
+/*
+ * signal_catch - catch these signals and no others from now on
+ * @once: the first that comes of these gives all of them back, from the
+ *	handler: so a second one does what it did before, even if a shard hangs
+ * What is not caught any more has the handler again that it had before.
+ */
+int signal_catch(const void *world, uint64_t set, uint64_t once);
+int signal_check(uint64_t set);		/* 0, or -EINVAL: nobody can catch that */
+
+/* For MN_OP_SIGNAL: */
+int signal_begin(void);			/* a descriptor to poll for reading, or -errno */
+int64_t signal_take(uint32_t *counts);	/* add what came: how many, or -EAGAIN */
+void signal_end(void);
 
 #endif

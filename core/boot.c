@@ -170,6 +170,7 @@ static void shards_stop(struct mn_world *world)
 	void *fibers_left = world_quiesce(world) ? world : NULL;
 	bool late = fibers_left;
 
+	hub_close(world);
 	if (!world->boot->err && world_drain(world))
 		late = true;
 	if (late && !world->result)

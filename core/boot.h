@@ -10,7 +10,7 @@ void stop_request(struct mn_world *world);
 /* stop_listen - from now on the signals to stop are caught; on shard 0 */
 void stop_listen(struct mn_world *world);
 
-/* stop_close - stop listening for signals; from a fiber of shard 0 */
+/* stop_close - stop listening for them; on shard 0 */
 void stop_close(struct mn_world *world);
 
 #endif

@@ -7,6 +7,7 @@
  * for this one by name.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,10 +110,33 @@ static int world_print(struct mn_world *world, const struct topology *topology)
 	return MN_EXIT_OK;
 }
 
+/*
+ * Who writes to a peer that has gone is told by EPIPE. A handler that the
+ * program has for SIGPIPE, it has for a reason.
+ */
+static bool sigpipe_ignore(void)
+{
+	struct sigaction act;
+
+	sigaction(SIGPIPE, NULL, &act);
+	return act.sa_handler == SIG_DFL && signal(SIGPIPE, SIG_IGN) == SIG_DFL;
+}
+
+/* Back as it was, if that is how it was and nobody else has changed it. */
+static void sigpipe_restore(bool ignored)
+{
+	struct sigaction act;
+
+	sigaction(SIGPIPE, NULL, &act);
+	if (ignored && act.sa_handler == SIG_IGN)
+		signal(SIGPIPE, SIG_DFL);
+}
+
 int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, void *arg)
 {
 	struct mn_world world = { .fn = fn, .arg = arg };
 	struct topology topology;
+	bool ignored;
 	int err;
 
 	log_program(argc > 0 ? argv[0] : "miniss");
@@ -147,7 +171,9 @@ int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, 
 	err = world_set_up(&world, &topology);
 	if (err)
 		return exit_code(err);
+	ignored = sigpipe_ignore();
 	err = world_run(&world);
 	world_close(&world);
+	sigpipe_restore(ignored);
 	return err < 0 ? MN_EXIT_FAILED : err;
 }

@@ -18,6 +18,7 @@
 #include "core/task.h"
 #include "lib/list.h"
 #include "lib/mem/pool.h"
+#include "lib/signal/hub.h"
 #include "smp/door.h"
 #include "smp/local.h"
 #include "smp/queue.h"
@@ -99,7 +100,6 @@ struct shard {
 /* Who waits for the end; core/stop.c. */
 struct stop {
 	struct list waiters;
-	struct mn_op signal;
 	bool listening;			/* for the signals */
 	bool requested;
 };
@@ -121,6 +121,7 @@ struct mn_world {
 	unsigned int nr_up;		/* shards that have a thread */
 	struct boot *boot;		/* core/boot.c, while it runs */
 	struct stop stop;		/* shard 0's */
+	struct signal_hub signals;	/* likewise */
 	unsigned int nr_groups;		/* beside the default one; shard 0's */
 	mn_fiber_fn fn;			/* the main fiber, its argument and result */
 	void *arg;

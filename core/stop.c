@@ -12,7 +12,6 @@
 #include <miniss/run.h>
 
 #include "core/boot.h"
-#include "core/op.h"
 #include "smp/call.h"
 #include "smp/watch.h"
 
@@ -33,38 +32,27 @@ void stop_request(struct mn_world *world)
 	}
 }
 
-static void stop_signaled(struct mn_op *op, int64_t res)
+static void stop_signaled(struct mn_world *world, int number, bool last)
 {
-	struct mn_world *world = container_of(op, struct mn_world, stop.signal);
-
-	if (res > 0) {
-		mn_info("signal %d: stopping; a second one ends the process", (int)res);
-		stop_request(world);
-	} else if (res != -ECANCELED) {
-		mn_warn("cannot wait for signals: %s", strerror((int)-res));
-	}
-	mn_future_resolve(&op->done, 0);
+	mn_info("signal %d: stopping%s", number, last ? "; a second one ends the process" : "");
+	stop_request(world);
 }
 
 void stop_listen(struct mn_world *world)
 {
-	struct mn_op *op = &world->stop.signal;
+	int err;
 
 	if (world->stop.listening)
 		return;
 	world->stop.listening = true;
-	op_init(op, MN_OP_SIGNAL, -1);
-	op->signal.set = (UINT64_C(1) << (SIGTERM - 1)) | (UINT64_C(1) << (SIGINT - 1));
-	op->complete = stop_signaled;
-	op_start(op);
+	err = hub_once(world, MN_SIGNAL(SIGTERM) | MN_SIGNAL(SIGINT), stop_signaled);
+	if (err)
+		mn_warn("cannot wait for signals: %s", strerror(-err));
 }
 
 void stop_close(struct mn_world *world)
 {
-	if (!world->stop.listening)
-		return;
-	mn_op_cancel(&world->stop.signal);
-	fiber_wait(&world->stop.signal.done);
+	hub_forget(world);
 	world->stop.listening = false;
 }
 

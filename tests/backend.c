@@ -224,8 +224,9 @@ BACKEND_TEST(what_waits_is_cancelled_once)
 	t[4].op.buf.base = big;
 	t[4].op.buf.len = sizeof(big);
 	op_start(&t[4].op);
+	ck_assert_int_eq(do_catch(MN_SIGNAL(SIGUSR1), 0), 0);
 	track_init(&t[5], MN_OP_SIGNAL, -1);
-	t[5].op.signal.set = UINT64_C(1) << (SIGUSR1 - 1);
+	t[5].op.signal.counts = (uint32_t[MN_SIGNALS]){ 0 };
 	op_start(&t[5].op);
 	/* The first must not get bytes of the fifth: they are of one connection. */
 	mn_op_cancel(&t[0].op);
@@ -433,31 +434,6 @@ BACKEND_TEST(a_deadline_may_move)
 	pthread_join(thread, NULL);
 }
 
-BACKEND_TEST(a_signal_comes_once_and_then_means_what_it_did)
-{
-	struct sigaction act;
-	struct track t;
-
-	for (int round = 0; round < 2; round++) {
-		track_init(&t, MN_OP_SIGNAL, -1);
-		t.op.signal.set = UINT64_C(1) << (SIGUSR1 - 1) | UINT64_C(1) << (SIGTERM - 1);
-		op_start(&t.op);
-		settle();
-		if (IS_ENABLED(CONFIG_BACKEND_MEM) && world_is(world, "mem")) {
-			mem_raise(world, SIGUSR1);
-			ck_assert_int_eq(track_finish(&t), SIGUSR1);
-			continue;
-		}
-		raise(SIGUSR1);
-		/* Even if this shard hung now, the next signal would be obeyed. */
-		sigaction(SIGUSR1, NULL, &act);
-		ck_assert(act.sa_handler == SIG_DFL);
-		sigaction(SIGTERM, NULL, &act);
-		ck_assert(act.sa_handler == SIG_DFL);
-		ck_assert_int_eq(track_finish(&t), SIGUSR1);
-	}
-}
-
 Suite *suite_backend_contract(void)
 {
 	Suite *suite = suite_create("backend contract");
@@ -482,9 +458,9 @@ Suite *suite_backend_contract(void)
 	backend_test(tc, a_wake_ends_the_wait);
 	backend_test(tc, a_turn_waits_until_its_deadline);
 	backend_test(tc, a_deadline_may_move);
-	backend_test(tc, a_signal_comes_once_and_then_means_what_it_did);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, tcase_backend_stream());
+	suite_add_tcase(suite, tcase_backend_signal());
 	if (tcase_backend_mem)
 		suite_add_tcase(suite, tcase_backend_mem());
 	return suite;

@@ -26,6 +26,7 @@
 #define backend_test(tc, name) tcase_add_loop_test(tc, name, 0, nr_backends())
 
 TCase *tcase_backend_stream(void);
+TCase *tcase_backend_signal(void);
 TCase *tcase_backend_mem(void) __attribute__((weak)); /* where mem is built */
 
 static inline void close_pair(const struct pair *pair)

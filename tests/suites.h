@@ -35,6 +35,7 @@ SUITE(scope);
 SUITE(serve);
 SUITE(sharded);
 SUITE(stall);
+SUITE(signals);
 SUITE(stream);
 SUITE(stress);
 SUITE(stuck);

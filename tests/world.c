@@ -240,6 +240,16 @@ int do_name(enum mn_opcode code, int fd, struct sockaddr_in *sa)
 	return call(&op);
 }
 
+int do_catch(uint64_t set, uint64_t once)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SIGNAL_CATCH, -1);
+	op.caught.set = set;
+	op.caught.once = once;
+	return call(&op);
+}
+
 struct sockaddr_in loopback(void)
 {
 	return (struct sockaddr_in){

@@ -77,6 +77,8 @@ int do_bind(int fd, const struct sockaddr_in *sa);
 int do_name(enum mn_opcode code, int fd, struct sockaddr_in *sa); /* GETSOCKNAME, GETPEERNAME */
 int do_setsockopt(int fd, int level, int name, int value);
 
+int do_catch(uint64_t set, uint64_t once); /* SIGNAL_CATCH */
+
 struct sockaddr_in loopback(void); /* 127.0.0.1, any port */
 
 /* A listener on a free port of 127.0.0.1; its address. */

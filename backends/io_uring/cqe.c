@@ -70,16 +70,14 @@ static void sent(struct uring *u, struct mn_op *op, int res)
 
 static void signaled(struct uring *u, struct mn_op *op, int res)
 {
-	int fd = (int)op->be.num;
+	int64_t n = res < 0 ? res : signal_take(op->signal.counts);
 
-	if (res >= 0)
-		res = signal_read(fd);
-	if (res == -EAGAIN && op->state != OP_CANCELING) {
+	if (n == -EAGAIN && op->state != OP_CANCELING) {
 		uring_resubmit(u, op);
 		return;
 	}
-	signal_close(fd);
-	op_complete(op, res == -EAGAIN ? -ECANCELED : res);
+	signal_end();
+	op_complete(op, n == -EAGAIN ? -ECANCELED : n);
 }
 
 static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)

@@ -114,7 +114,7 @@ void uring_submit(struct backend *be, struct mn_op *op)
 		return;
 	}
 	if (op->code == MN_OP_SIGNAL) {
-		int fd = signal_open(op->signal.set);
+		int fd = signal_begin();
 
 		if (fd < 0) {
 			op_complete(op, fd);
@@ -135,7 +135,7 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 	if (op->priv != OP_IN_RING) {
 		op_list_del(op->priv == OP_STARVED ? &u->starved : &u->unqueued, op);
 		if (op->code == MN_OP_SIGNAL)
-			signal_close((int)op->be.num);
+			signal_end();
 		op_complete(op, -ECANCELED);
 		return;
 	}

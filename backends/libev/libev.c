@@ -43,6 +43,8 @@ static struct libev *to_libev(struct backend *be)
 static void finish(struct libev *ev, struct mn_op *op, int64_t res)
 {
 	ev->nr_done++;
+	if (op->code == MN_OP_SIGNAL)
+		signal_end();
 	op_complete(op, res);
 }
 
@@ -109,8 +111,6 @@ void libev_finish(struct libev *ev, struct watch *w, int64_t res)
 	w->op = NULL;
 	list_add_tail(&ev->free, &w->link);
 	ev->nr_watches--;
-	if (op->code == MN_OP_SIGNAL)
-		signal_close(op->fd);
 	finish(ev, op, res);
 }
 
@@ -170,8 +170,13 @@ static void libev_submit(struct backend *be, struct mn_op *op)
 	int64_t res;
 
 	if (op->code == MN_OP_SIGNAL) {
-		op->fd = signal_open(op->signal.set);
-		res = op->fd < 0 ? op->fd : NOT_YET;
+		op->fd = signal_begin();
+		if (op->fd < 0) {	/* not begun, so not ended */
+			ev->nr_done++;
+			op_complete(op, op->fd);
+			return;
+		}
+		res = NOT_YET;
 	} else if (op_is_inline(op)) {
 		res = inline_op(op, true);
 	} else if (op->code == MN_OP_NOP) {

@@ -111,9 +111,9 @@ static int64_t try_poll(struct mn_op *op)
 
 static int64_t try_signal(struct mn_op *op)
 {
-	int sig = signal_read(op->fd);
+	int64_t n = signal_take(op->signal.counts);
 
-	return sig < 0 ? NOT_YET : sig;
+	return n < 0 ? NOT_YET : n;
 }
 
 int64_t libev_try(struct mn_op *op, uint64_t *done)

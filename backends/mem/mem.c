@@ -29,7 +29,8 @@ struct mem_state {
 	struct net net;
 	int64_t now_ns;
 	struct op_queue signal; /* who waits for one */
-	uint64_t pending; /* signals that came: bit n-1 is signal n */
+	uint64_t caught; /* bit n-1 is signal n */
+	uint32_t came[SIGNALS]; /* how many, [n-1] of signal n */
 	unsigned int nr_shards; /* that are open */
 };
 
@@ -88,14 +89,33 @@ static void wait_in(struct mn_op *op, uint8_t where, struct op_queue *queue)
 	op_queue_push(queue, op);
 }
 
-static int64_t try_signal(struct mem_state *state, uint64_t set)
+static int64_t try_signal(struct mem_state *state, uint32_t *counts)
 {
-	uint64_t come = state->pending & set;
+	int64_t n = 0;
 
-	if (!come)
-		return state->signal.head ? -EBUSY : NOT_YET;
-	state->pending &= ~(come & -come);
-	return __builtin_ctzll(come) + 1;
+	for (int i = 0; i < SIGNALS; i++) {
+		if (!(state->caught >> i & 1))
+			continue;
+		counts[i] += state->came[i];
+		n += state->came[i];
+		state->came[i] = 0;
+	}
+	if (n)
+		return n;
+	return state->signal.head ? -EBUSY : NOT_YET;
+}
+
+static int64_t catch_signals(struct mem_state *state, uint64_t set)
+{
+	int err = signal_check(set);
+
+	if (err)
+		return err;
+	for (int i = 0; i < SIGNALS; i++)
+		if (state->caught >> i & 1 && !(set >> i & 1))
+			state->came[i] = 0;
+	state->caught = set;
+	return 0;
 }
 
 static int64_t op_try(struct membe *m, struct mn_op *op)
@@ -104,7 +124,7 @@ static int64_t op_try(struct membe *m, struct mn_op *op)
 	case MN_OP_NOP:
 		return 0;
 	case MN_OP_SIGNAL:
-		return try_signal(m->state, op->signal.set);
+		return try_signal(m->state, op->signal.counts);
 	default:
 		return net_try(&m->state->net, &m->be.shard->pool, op);
 	}
@@ -151,7 +171,9 @@ static void mem_submit(struct backend *be, struct mn_op *op)
 	struct membe *m = to_membe(be);
 
 	if (op_is_inline(op)) {
-		op_complete(op, net_call(&m->state->net, op));
+		op_complete(op, op->code == MN_OP_SIGNAL_CATCH ?
+					catch_signals(m->state, op->caught.set) :
+					net_call(&m->state->net, op));
 		return;
 	}
 	op->be.ptr = m;
@@ -328,7 +350,7 @@ void mem_clock_advance(struct mn_world *world, int64_t ns)
 
 void mem_raise(struct mn_world *world, int sig)
 {
-	state_of(world)->pending |= UINT64_C(1) << (sig - 1);
+	state_of(world)->came[sig - 1]++;
 	kick(&state_of(world)->signal);
 }
 

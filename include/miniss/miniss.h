@@ -19,6 +19,7 @@
 #include <miniss/scope.h>
 #include <miniss/serve.h>
 #include <miniss/sharded.h>
+#include <miniss/signal.h>
 #include <miniss/smp.h>
 #include <miniss/stream.h>
 #include <miniss/sync.h>

@@ -24,7 +24,7 @@ enum mn_opcode {
 	MN_OP_RECV_STREAM,	/* fd: pooled buffers until the end; multishot, see backend.h */
 	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
 	MN_OP_CONNECT,		/* fd, addr.sa, addr.len */
-	MN_OP_SIGNAL,		/* signal.set: result: the signal's number */
+	MN_OP_SIGNAL,		/* signal.counts: 64, each added to; result: how many came */
 
 	/* Cheap calls, completed where they are submitted. */
 	MN_OP_SOCKET,		/* socket.family, socket.type: result: a descriptor */
@@ -34,6 +34,7 @@ enum mn_opcode {
 	MN_OP_SETSOCKOPT,	/* fd, sockopt: level, name, value */
 	MN_OP_GETSOCKNAME,	/* fd, addr.sa, addr.len: room; result: length */
 	MN_OP_GETPEERNAME,	/* the same for the other end */
+	MN_OP_SIGNAL_CATCH,	/* caught.set, caught.once: what MN_OP_SIGNAL waits for */
 	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
 	MN_OP_CLOSE,		/* fd: with no operation of its own in flight */
 	MN_OP_NR
@@ -56,7 +57,8 @@ struct mn_op {
 		struct { void *base; size_t len; } buf;
 		struct { struct msghdr *hdr; } msg;
 		struct { const struct sockaddr *sa; socklen_t len; } addr;
-		struct { uint64_t set; } signal;	/* bit n-1: signal n */
+		struct { uint32_t *counts; } signal;		/* [n-1]: of signal n */
+		struct { uint64_t set, once; } caught;		/* bit n-1: signal n */
 		struct { uint32_t events; } poll;
 		struct { int family, type; } socket;
 		struct { int level, name, value; } sockopt;
