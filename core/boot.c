@@ -16,6 +16,7 @@
 #include "core/boot.h"
 #include "core/future.h"
 #include "core/reactor.h"
+#include "lib/process/process.h"
 #include "smp/alien.h"
 #include "smp/call.h"
 #include "smp/homing.h"
@@ -170,6 +171,8 @@ static void shards_stop(struct mn_world *world)
 	void *fibers_left = world_quiesce(world) ? world : NULL;
 	bool late = fibers_left;
 
+	if (!world->boot->err && each_shard(world, processes_end, fibers_left))
+		late = true;
 	hub_close(world);
 	if (!world->boot->err && world_drain(world))
 		late = true;

@@ -87,6 +87,7 @@ struct shard {
 	struct log_ring *log;
 	int64_t log_retry_ns;		/* standard error was full; ask again then */
 	struct list servers;		/* lib/net/serve.c: what this shard serves */
+	struct list processes;		/* lib/process: its children, not reaped yet */
 	int cpu;			/* pinned to, or -1 */
 	uint64_t cycles_per_us;
 	int start_err;
@@ -122,6 +123,7 @@ struct mn_world {
 	struct boot *boot;		/* core/boot.c, while it runs */
 	struct stop stop;		/* shard 0's */
 	struct signal_hub signals;	/* likewise */
+	bool hears_children;		/* lib/process/children.c, shard 0's */
 	unsigned int nr_groups;		/* beside the default one; shard 0's */
 	mn_fiber_fn fn;			/* the main fiber, its argument and result */
 	void *arg;

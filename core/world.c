@@ -71,6 +71,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	s->world = world;
 	runq_init(&s->runq);
 	list_init(&s->servers);
+	list_init(&s->processes);
 	fiber_pool_open(&s->fibers);
 	err = pool_open(&s->pool, id);
 	if (!err)

@@ -49,6 +49,7 @@ static const struct {
 	SUITE_ENTRY(stall),
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(stream),
+	SUITE_ENTRY(process),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(migrate),

@@ -28,6 +28,7 @@ SUITE(histogram);
 SUITE(log);
 SUITE(migrate);
 SUITE(param);
+SUITE(process);
 SUITE(program);
 SUITE(queue_contract);
 SUITE(sched);

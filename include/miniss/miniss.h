@@ -14,6 +14,7 @@
 #include <miniss/log.h>
 #include <miniss/op.h>
 #include <miniss/param.h>
+#include <miniss/process.h>
 #include <miniss/run.h>
 #include <miniss/sched.h>
 #include <miniss/scope.h>
