@@ -53,6 +53,7 @@ struct shard {
 	struct sched *sched;		/* NULL: there are no other groups */
 	struct backend *be;
 	struct timer_queue *tq;
+	struct mn_task timers_ran;	/* behind a full batch of expired timers */
 	struct mesh *mesh;		/* to and from the other shards */
 	struct calls *calls;
 	int64_t now_ns;			/* read once a turn, if anybody asks: shard_now() */

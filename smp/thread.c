@@ -129,6 +129,7 @@ int64_t thread_deadline(int64_t timeout_ns)
 int shards_run_threads(struct mn_world *world)
 {
 	pthread_t *threads = mem_alloc(world->nr_shards * sizeof(*threads));
+	int slack_ns = prctl(PR_GET_TIMERSLACK);	/* the caller's, who has it back */
 	unsigned int started = 1;
 	int err = threads ? 0 : -ENOMEM;
 
@@ -147,6 +148,7 @@ int shards_run_threads(struct mn_world *world)
 	thread_prepare(world->shards[0]);
 	shard_main(world->shards[0]);
 	thread_end(world->shards[0]);
+	prctl(PR_SET_TIMERSLACK, (unsigned long)max(slack_ns, 0));
 	for (unsigned int i = 1; i < started; i++)
 		pthread_join(threads[i], NULL);
 	dump_end(world);

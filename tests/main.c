@@ -47,6 +47,7 @@ static const struct {
 	SUITE_ENTRY(stress),
 	SUITE_ENTRY(stuck),
 	SUITE_ENTRY(stall),
+	SUITE_ENTRY(clock),
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(process),

@@ -49,6 +49,12 @@ void process_run_left(int i, mn_fiber_fn fn)
 
 	if (container_of(drv, struct backend_ops, drv)->virtual_time)
 		return;
+	/*
+	 * TSan puts a signal off until the thread calls something that it
+	 * knows, and waiting in a ring is not that: SIGCHLD can come too late.
+	 */
+	if (IS_ENABLED(CONFIG_SANITIZE_THREAD) && i % 2 && !strcmp(drv->name, "io_uring"))
+		return;
 	use_pidfd(i % 2 == 0);
 	ret = run_backend(i / 2 / NR_SHARDS, n, run_last, (void *)(uintptr_t)fn);
 	ck_assert_msg(ret == 0 || ret == RUN_SKIPPED, "%d", ret);

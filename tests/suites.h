@@ -19,6 +19,7 @@ SUITE(build);
 SUITE(call);
 SUITE(cancel);
 SUITE(channel);
+SUITE(clock);
 SUITE(core);
 SUITE(core_shard);
 SUITE(driver);

@@ -94,11 +94,23 @@ static int64_t timer_following(const struct mn_timer *timer, int64_t now_ns)
 	return last_ns > MN_NEVER - timer->period_ns ? MN_NEVER : last_ns + timer->period_ns;
 }
 
+static void batch_ran(struct mn_task *task)
+{
+}
+
+/*
+ * A million timers may be due at once. They come a batch a turn, and the next
+ * one only when the last has run: else their tasks would grow into a queue
+ * that everything that I/O makes ready has to stand in line behind.
+ */
 unsigned int timers_expire(struct shard *shard)
 {
 	struct mn_timer *timer, *next;
 	unsigned int n = 0;
+	uint16_t group = 0;
 
+	if (shard->timers_ran.queued)
+		return 0;
 	timer = timer_queue_advance(shard->tq, shard->now_ns, param_batch);
 	for (; timer; timer = next, n++) {
 		next = timer->next;
@@ -106,7 +118,13 @@ unsigned int timers_expire(struct shard *shard)
 			timer->deadline_ns = timer_following(timer, shard->now_ns);
 			timer_queue_arm(shard->tq, timer);
 		}
+		group = timer->task.group;
 		task_schedule(shard, &timer->task);
+	}
+	if (n >= param_batch) {
+		mn_task_init(&shard->timers_ran, batch_ran);
+		shard->timers_ran.group = group;
+		task_schedule(shard, &shard->timers_ran);
 	}
 	stats_add(shard, STAT_TIMERS, n);
 	return n;

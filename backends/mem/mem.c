@@ -10,6 +10,7 @@
  * cancel(), as with io_uring and unlike libev.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <miniss/log.h>
 
@@ -21,6 +22,7 @@
 #include "core/reactor.h"
 #include "lib/mem/mem.h"
 #include "smp/mesh.h"
+#include "timers/timer_queue.h"
 
 #define TURN_MAX 256 /* completions and deliveries of a turn */
 #define CLOCK_START MN_SEC
@@ -29,6 +31,9 @@ struct mem_state {
 	struct net net;
 	int64_t now_ns;
 	struct op_queue signal; /* who waits for one */
+	struct op_queue advancing; /* who waits for a time, advance.ns, and for quiet */
+	int64_t quiet_ns; /* when every shard was idle since the last of them came */
+	bool manual; /* the clock moves for those alone */
 	uint64_t caught; /* bit n-1 is signal n */
 	uint32_t came[SIGNALS]; /* how many, [n-1] of signal n */
 	unsigned int nr_shards; /* that are open */
@@ -76,6 +81,8 @@ static struct op_queue *waits_in(struct membe *m, struct mn_op *op)
 	switch (op->code) {
 	case MN_OP_SIGNAL:
 		return &m->state->signal;
+	case MN_OP_ADVANCE:
+		return &m->state->advancing;
 	case MN_OP_CONNECT:
 		return &m->state->net.connecting;
 	default:
@@ -118,11 +125,30 @@ static int64_t catch_signals(struct mem_state *state, uint64_t set)
 	return 0;
 }
 
+/* Timers are late by a tick at most: at the end of one all that were due have expired. */
+static int64_t advance_until(const struct mem_state *state, int64_t ns)
+{
+	if (ns > MN_NEVER - state->now_ns - TIMER_TICK_NS)
+		return MN_NEVER;
+	return (state->now_ns + ns + TIMER_TICK_NS - 1) / TIMER_TICK_NS * TIMER_TICK_NS;
+}
+
+static int64_t advance_next(const struct mem_state *state)
+{
+	int64_t next_ns = MN_NEVER;
+
+	for (const struct mn_op *op = state->advancing.head; op; op = op->next)
+		next_ns = min(next_ns, op->advance.ns);
+	return next_ns;
+}
+
 static int64_t op_try(struct membe *m, struct mn_op *op)
 {
 	switch (op->code) {
 	case MN_OP_NOP:
 		return 0;
+	case MN_OP_ADVANCE:
+		return op->advance.ns <= m->state->quiet_ns ? 0 : NOT_YET;
 	case MN_OP_SIGNAL:
 		return try_signal(m->state, op->signal.counts);
 	default:
@@ -170,7 +196,10 @@ static void mem_submit(struct backend *be, struct mn_op *op)
 {
 	struct membe *m = to_membe(be);
 
-	if (op_is_inline(op)) {
+	if (op->code == MN_OP_ADVANCE) {
+		op->advance.ns = advance_until(m->state, op->advance.ns);
+		m->state->quiet_ns = -1;
+	} else if (op_is_inline(op)) {
 		op_complete(op, op->code == MN_OP_SIGNAL_CATCH ?
 					catch_signals(m->state, op->caught.set) :
 					net_call(&m->state->net, op));
@@ -232,6 +261,8 @@ static int mem_open(struct backend *const *be, unsigned int n, const char *arg)
 	}
 	net_open(&state->net, kick);
 	op_queue_init(&state->signal);
+	op_queue_init(&state->advancing);
+	state->manual = arg;
 	state->now_ns = CLOCK_START;
 	state->nr_shards = n;
 	be[0]->shard->world->backend_state = state;
@@ -290,6 +321,30 @@ static bool all_done(struct mn_world *world)
 	return true;
 }
 
+/*
+ * Every shard waits: who wanted the time to be as late as it is now gets that,
+ * or else it moves on to the next deadline. False: nothing is left to happen.
+ * At the end of a world it moves by itself, as nobody is left to do it.
+ */
+static bool clock_move(struct mn_world *world, int64_t next_ns)
+{
+	struct mem_state *state = state_of(world);
+	int64_t wanted_ns = advance_next(state);
+
+	if (wanted_ns <= state->now_ns) {
+		state->quiet_ns = state->now_ns;
+		kick(&state->advancing);
+		return true;
+	}
+	if (state->manual && wanted_ns == MN_NEVER && !world->shards[0]->ending)
+		return false;
+	next_ns = min(next_ns, wanted_ns);
+	if (next_ns == MN_NEVER)
+		return false;
+	state->now_ns = max(state->now_ns, next_ns);
+	return true;
+}
+
 static void leave_all(struct mn_world *world)
 {
 	for (unsigned int i = 0; i < world->nr_shards; i++) {
@@ -302,7 +357,6 @@ static void leave_all(struct mn_world *world)
 
 static int mem_run(struct mn_world *world)
 {
-	struct mem_state *state = state_of(world);
 	unsigned int idle = 0;
 	int64_t next_ns;
 	int err = 0;
@@ -319,15 +373,16 @@ static int mem_run(struct mn_world *world)
 		if (idle < 2)
 			continue;
 		idle = 0;
-		if (next_ns == MN_NEVER) {
+		if (!clock_move(world, next_ns)) {
 			err = -EDEADLK;
 			break;
 		}
-		state->now_ns = max(state->now_ns, next_ns);
 	}
 	leave_all(world);
 	if (err)
-		mn_err("mem: every shard waits, and nothing is left to happen");
+		mn_err("mem: every shard waits, and %s", next_ns == MN_NEVER ?
+								 "nothing is left to happen" :
+					     "nobody advances the clock");
 	return err;
 }
 
@@ -361,12 +416,13 @@ void mem_fd_limit(struct mn_world *world, unsigned int n)
 
 static void mem_describe(struct backend *be, char *text, size_t size)
 {
-	snprintf(text, size, "connections in memory, a clock that stands still");
+	snprintf(text, size, "connections in memory, a clock that %s",
+		 to_membe(be)->state->manual ? "stands still" : "goes on when all wait");
 }
 
 static int mem_probe(const char *arg)
 {
-	return arg ? -EINVAL : 0;
+	return arg && strcmp(arg, "manual") ? -EINVAL : 0;
 }
 
 static const struct backend_ops mem_ops = {

@@ -7,6 +7,7 @@
 #include <miniss/blocking.h>
 #include <miniss/buf.h>
 #include <miniss/channel.h>
+#include <miniss/clock.h>
 #include <miniss/fiber.h>
 #include <miniss/foreign.h>
 #include <miniss/future.h>

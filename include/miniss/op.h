@@ -36,6 +36,7 @@ enum mn_opcode {
 	MN_OP_GETPEERNAME,	/* the same for the other end */
 	MN_OP_SIGNAL_CATCH,	/* caught.set, caught.once: what MN_OP_SIGNAL waits for */
 	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
+	MN_OP_ADVANCE,		/* advance.ns: in a virtual world; waits there, -EOPNOTSUPP elsewhere */
 	MN_OP_CLOSE,		/* fd: with no operation of its own in flight */
 	MN_OP_NR
 };
@@ -59,6 +60,7 @@ struct mn_op {
 		struct { const struct sockaddr *sa; socklen_t len; } addr;
 		struct { uint32_t *counts; } signal;		/* [n-1]: of signal n */
 		struct { uint64_t set, once; } caught;		/* bit n-1: signal n */
+		struct { int64_t ns; } advance;
 		struct { uint32_t events; } poll;
 		struct { int family, type; } socket;
 		struct { int level, name, value; } sockopt;

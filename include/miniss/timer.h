@@ -23,6 +23,17 @@ struct mn_timer {
 	uint32_t armed;		/* 0: no; else the timer queue's, may say where */
 };
 
+/*
+ * How late a timer may be, by what it is for. Those with slack run at the
+ * roundest time within it: so those of one class, whenever they were armed, do
+ * so at multiples of at least half of it, together, and those of a wider class
+ * with them.
+ */
+#define MN_SLACK_EXACT	0			/* when it is due */
+#define MN_SLACK_FINE	(50 * 1000)		/* 50 us: pacing, retries */
+#define MN_SLACK_NORMAL	(5 * 1000 * 1000)	/* 5 ms: time-outs of requests */
+#define MN_SLACK_COARSE	(250 * 1000 * 1000)	/* 250 ms: idle limits, statistics, clean-up */
+
 /**
  * mn_timer_init - prepare a timer
  * @timer: owned by the caller
@@ -45,7 +56,8 @@ static inline struct mn_timer *mn_timer_of(struct mn_task *task)
  * @timer: initialised; if armed, it is moved
  * @deadline_ns: absolute; a time that has passed expires in the next turn;
  *	MN_NEVER never does
- * @slack_ns: how much later it may run so that wake-ups can be shared
+ * @slack_ns: how much later it may run so that wake-ups can be shared: any
+ *	time, or one of MN_SLACK_*
  */
 MN_API void mn_timer_arm(struct mn_timer *timer, int64_t deadline_ns, uint32_t slack_ns);
 

@@ -12,6 +12,12 @@
 /** clock_now_ns - CLOCK_MONOTONIC, from the vDSO (27 ns) */
 int64_t clock_now_ns(void);
 
+/** clock_coarse_ns - the same as of the kernel's last tick (5 ns) */
+int64_t clock_coarse_ns(void);
+
+/** clock_wall_ns - CLOCK_REALTIME */
+int64_t clock_wall_ns(void);
+
 /*
  * clock_cycles - a counter that is cheap to read and runs at a constant rate;
  * only differences on one CPU mean something.

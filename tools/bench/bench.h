@@ -30,11 +30,12 @@ struct bench {
 	bool wakers;				/* once with each waker of each backend, too */
 	const char *bare_of;			/* the bare form of the family with this driver; *: any */
 
-	/* All with mn_self set to the case's shard. All but @run may be NULL. */
+	/* All with mn_self set to the case's shard. All but @run or @measure may be NULL. */
 	int (*open)(struct bench_case *c);	/* 0 or -errno: cannot be done here */
 	void (*prepare)(struct bench_case *c, uint64_t n);	/* before each sample */
 	void (*run)(struct bench_case *c, uint64_t n);		/* this is what is timed */
 	void (*close)(struct bench_case *c);
+	double (*measure)(struct bench_case *c);	/* in place of @run: a sample, ns of any clock */
 
 	uint64_t n;				/* operations in a sample; 0: some milliseconds */
 };
