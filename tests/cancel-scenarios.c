@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* Something of everything that suspends. */
 #include <check.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <miniss/miniss.h>
 
-#include "core/op.h"
 #include "core/shard.h"
 #include "tests/cancel.h"
 #include "tests/site.h"
+#include "tests/world.h"
 
 #define SHORT_NS	(100 * MN_USEC)
 
@@ -89,9 +88,7 @@ static int signal_wait(struct mn_op *op)
 {
 	int64_t res;
 
-	op_init(op, MN_OP_SIGNAL, -1);
-	op->signal.set = UINT64_C(1) << (SIGUSR2 - 1);
-	op_start(op);
+	start_endless(op);
 	res = mn_op_await(op, SHORT_NS);
 	ck_assert(!mn_op_in_flight(op));
 	return res == -ETIMEDOUT ? mn_self->fiber->stop : (int)res;

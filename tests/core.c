@@ -241,27 +241,17 @@ END_TEST
 
 /* --- operations --- */
 
-static void signal_op(struct mn_op *op)
-{
-	static uint32_t counts[MN_SIGNALS];
-
-	do_catch(MN_SIGNAL(SIGUSR2), 0);
-	op_init(op, MN_OP_SIGNAL, -1);
-	op->signal.counts = counts;
-	op_start(op);
-}
-
 static int op_timeout_fiber(void *arg)
 {
 	struct mn_op op;
 
-	signal_op(&op);
+	start_endless(&op);
 	ck_assert(mn_op_in_flight(&op));
 	ck_assert(mn_op_await(&op, MN_MSEC) == -ETIMEDOUT);
 	ck_assert(!mn_op_in_flight(&op));
-	signal_op(&op);
+	start_endless(&op);
 	ck_assert(mn_op_await(&op, 0) == -ETIMEDOUT);
-	signal_op(&op);
+	start_endless(&op);
 	mn_op_cancel(&op);
 	mn_op_cancel(&op);
 	ck_assert(mn_op_await(&op, MN_NEVER) == -ECANCELED);
@@ -285,7 +275,7 @@ static int wait_for_signal(void *arg)
 	struct mn_op op;
 	int64_t res;
 
-	signal_op(&op);
+	start_endless(&op);
 	res = mn_op_await(&op, MN_NEVER);
 	ck_assert(!mn_op_in_flight(&op));
 	return (int)res;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* What ends scopes: deadlines, and other shards. */
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include <miniss/miniss.h>
 
-#include "core/op.h"
 #include "smp/call.h"
 #include "tests/run.h"
 #include "tests/scope.h"
@@ -85,9 +83,7 @@ int scope_op(void *timeout_ns)
 	struct mn_op op;
 	int64_t res;
 
-	op_init(&op, MN_OP_SIGNAL, -1);
-	op.signal.set = UINT64_C(1) << (SIGUSR2 - 1);
-	op_start(&op);
+	start_endless(&op);
 	res = mn_op_await(&op, (int64_t)(intptr_t)timeout_ns);
 	ck_assert(!mn_op_in_flight(&op));
 	return (int)res;

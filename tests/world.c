@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -248,6 +249,16 @@ int do_catch(uint64_t set, uint64_t once)
 	op.caught.set = set;
 	op.caught.once = once;
 	return call(&op);
+}
+
+void start_endless(struct mn_op *op)
+{
+	static uint32_t counts[MN_SIGNALS];
+
+	ck_assert_int_eq(do_catch(MN_SIGNAL(SIGUSR2), 0), 0);
+	op_init(op, MN_OP_SIGNAL, -1);
+	op->signal.counts = counts;
+	op_start(op);
 }
 
 struct sockaddr_in loopback(void)

@@ -79,6 +79,9 @@ int do_setsockopt(int fd, int level, int name, int value);
 
 int do_catch(uint64_t set, uint64_t once); /* SIGNAL_CATCH */
 
+/* start_endless - start an operation that does not end: one at a time in a process */
+void start_endless(struct mn_op *op);
+
 struct sockaddr_in loopback(void); /* 127.0.0.1, any port */
 
 /* A listener on a free port of 127.0.0.1; its address. */
