@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <miniss/log.h>
@@ -20,6 +21,7 @@
 #include "core/report.h"
 #include "core/param.h"
 #include "core/shard.h"
+#include "lib/time/clock.h"
 #include "smp/topology.h"
 
 MN_PARAM(str, backend, NULL, 0, 64, "I/O backend, NAME or NAME:ARG (see --list-drivers)");
@@ -27,6 +29,8 @@ MN_PARAM(str, timer, NULL, 0, 64, "timer queue, NAME or NAME:ARG");
 MN_PARAM(str, queue, NULL, 0, 64, "cross-shard queue, NAME or NAME:ARG");
 MN_PARAM(str, spin, "auto", 1, 16,
 	 "before sleeping, spin: auto (up to the measured cost of a sleep), off, or microseconds");
+MN_PARAM(int64, seed, -1, 0, INT64_MAX,
+	 "of random numbers, so that they can be repeated; otherwise from the system");
 MN_PARAM(bool, help, false, 0, 0, "print the options and exit");
 MN_PARAM(bool, version, false, 0, 0, "print the version and exit");
 MN_PARAM(bool, list_drivers, false, 0, 0, "print the drivers and whether they work here, and exit");
@@ -92,6 +96,18 @@ static int world_set_up(struct mn_world *world, const struct topology *topology)
 			strerror(-err));
 		after = world->backend.driver;
 	}
+}
+
+/* Of timing, not of secrets: where the system has none, the clock does. */
+static uint64_t seed(void)
+{
+	uint64_t random;
+
+	if (param_seed >= 0)
+		return (uint64_t)param_seed;
+	if (getentropy(&random, sizeof(random)))
+		random = (uint64_t)clock_now_ns();
+	return random;
 }
 
 static int exit_code(int err)
@@ -166,6 +182,7 @@ int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, 
 		return exit_code(err);
 	world.shared_cpus = topology.shared;
 	world.numa = topology.numa;
+	world.seed = seed();
 	if (param_doctor)
 		return world_print(&world, &topology);
 	err = world_set_up(&world, &topology);

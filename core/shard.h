@@ -91,6 +91,7 @@ struct shard {
 	struct list processes;		/* lib/process: its children, not reaped yet */
 	int cpu;			/* pinned to, or -1 */
 	uint64_t cycles_per_us;
+	uint64_t random;		/* core/random.h */
 	int start_err;
 
 	/* Written here, read by every shard that sends to this one. */
@@ -120,6 +121,7 @@ struct mn_world {
 	/* boot */
 	struct driver_choice backend, timer, queue;
 	int64_t spin_ns;		/* --spin: 0 off, < 0 measured */
+	uint64_t seed;			/* of its shards' random numbers */
 	unsigned int nr_up;		/* shards that have a thread */
 	struct boot *boot;		/* core/boot.c, while it runs */
 	struct stop stop;		/* shard 0's */

@@ -6,6 +6,7 @@
 
 #include "backends/backend.h"
 #include "core/log.h"
+#include "core/random.h"
 #include "core/sched.h"
 #include "lib/mem/mem.h"
 #include "smp/alien.h"
@@ -69,6 +70,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	s->id = id;
 	s->cpu = cpu;
 	s->world = world;
+	random_seed(s, world->seed);
 	runq_init(&s->runq);
 	list_init(&s->servers);
 	list_init(&s->processes);
