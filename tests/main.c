@@ -34,6 +34,7 @@ static const struct {
 	SUITE_ENTRY(core),
 	SUITE_ENTRY(core_shard),
 	SUITE_ENTRY(scope),
+	SUITE_ENTRY(combine),
 	SUITE_ENTRY(uring_waker),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),

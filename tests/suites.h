@@ -20,6 +20,7 @@ SUITE(call);
 SUITE(cancel);
 SUITE(channel);
 SUITE(clock);
+SUITE(combine);
 SUITE(core);
 SUITE(core_shard);
 SUITE(driver);

@@ -8,6 +8,7 @@
 #include <miniss/buf.h>
 #include <miniss/channel.h>
 #include <miniss/clock.h>
+#include <miniss/combine.h>
 #include <miniss/fiber.h>
 #include <miniss/foreign.h>
 #include <miniss/future.h>
