@@ -107,6 +107,9 @@ struct backend_ops {
 	/* The ways to wake() that "name:waker" chooses from, NULL at the end; NULL: there is one. */
 	const char *const *wakers;
 
+	/** @buffers: how many chunks of the pool it holds to receive into; NULL: none. When at rest */
+	unsigned int (*buffers)(const struct backend *be);
+
 	bool virtual_time;	/* now() does not follow the cycle counter */
 	size_t state_size;	/* of the struct that embeds struct backend */
 	struct driver drv;

@@ -22,6 +22,13 @@ static struct mn_fiber *fiber_running(void)
 	return fiber;
 }
 
+/* The same, for a future that it can name. */
+static struct mn_fiber *fiber_waiting(const struct mn_future *future)
+{
+	FUTURE_BUG_ON(future, !mn_self->fiber, "a task waited for a future; waiting is for fibers");
+	return mn_self->fiber;
+}
+
 static void await_cancel(void *obj)
 {
 	struct mn_future *future = obj;
@@ -36,7 +43,7 @@ static void await_cancel(void *obj)
 /* Wait, but do not take: false if something else ended the wait. */
 static bool await_ready(struct mn_future *future)
 {
-	struct mn_fiber *fiber = fiber_running();
+	struct mn_fiber *fiber = fiber_waiting(future);
 
 	if (mn_future_ready(future) || fiber->stop)
 		return mn_future_ready(future);
@@ -52,7 +59,7 @@ int64_t mn_await(struct mn_future *future)
 
 int64_t fiber_wait(struct mn_future *future)
 {
-	struct mn_fiber *fiber = fiber_running();
+	struct mn_fiber *fiber = fiber_waiting(future);
 
 	while (!mn_future_ready(future)) {
 		future_attach(future, &fiber->task);
@@ -164,7 +171,7 @@ int64_t mn_await_timeout(struct mn_future *future, int64_t timeout_ns)
 	if (mn_future_ready(future))
 		return mn_future_take(future);
 	if (timeout_ns <= 0)
-		return fiber_stopped(fiber_running(), -ETIMEDOUT);
+		return fiber_stopped(fiber_waiting(future), -ETIMEDOUT);
 	alarm_set(&alarm, timeout_ns, alarm_ends_await, future);
 	ready = await_ready(future);
 	alarm_cancel(&alarm);
@@ -189,7 +196,7 @@ static void op_await_cancel(void *obj)
  */
 int64_t mn_op_await(struct mn_op *op, int64_t timeout_ns)
 {
-	struct mn_fiber *fiber = fiber_running();
+	struct mn_fiber *fiber = fiber_waiting(&op->done);
 	struct alarm alarm = { .expired = false };
 	int64_t res;
 

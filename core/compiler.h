@@ -27,6 +27,9 @@
 
 /* BUG_ON: what only a bug can cause. Checked in debug builds, then aborts. */
 void bug(const char *what, const char *where) __attribute__((cold, noreturn));
+/* bugf - the same with a format; it should name the object and where it was made */
+void bugf(const char *where, const char *format, ...)
+	__attribute__((cold, noreturn, format(printf, 2, 3)));
 #define HERE_STR2(x)	#x
 #define HERE_STR(x)	HERE_STR2(x)
 #define HERE		__FILE__ ":" HERE_STR(__LINE__)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The last words of a program that found a bug in itself. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/log.h"
@@ -20,4 +22,15 @@ void bug(const char *what, const char *where)
 		log_now("bug: %s, at %s", what, where);
 	}
 	abort();
+}
+
+void bugf(const char *where, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	bug(what, where);
 }

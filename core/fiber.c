@@ -20,6 +20,7 @@
 #include <miniss/log.h>
 
 #include "core/future.h"
+#include "core/ledger.h"
 #include "core/scope.h"
 #include "core/shard.h"
 
@@ -84,6 +85,13 @@ static void fiber_free(struct fiber_pool *pool, struct mn_fiber *fiber)
 	pool->nr_free++;
 }
 
+/* Nobody will join it. */
+static __cold void fiber_failed(struct shard *shard, struct mn_fiber *fiber, int64_t err)
+{
+	mn_future_take(&fiber->done);
+	abandoned(shard, err, fiber->name ? fiber->name : "", future_origin(&fiber->done));
+}
+
 /*
  * The bottom of every fiber's stack. A detached fiber is in the pool while it
  * takes its last steps, but nobody can take it from there before the switch.
@@ -96,6 +104,8 @@ static void fiber_main(void)
 
 	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
 	ret = fiber->fn(fiber->arg);
+	if (IS_ENABLED(CONFIG_DEBUG) && fiber->nr_held)
+		ledger_fiber_ends();
 	fiber->ended = true;
 	if (fiber->scope)
 		ret = scope_ends(fiber, ret);
@@ -103,7 +113,8 @@ static void fiber_main(void)
 	shard->fibers.nr_live--;
 	shard->fiber = NULL;
 	if (fiber->detached) {
-		mn_future_drop(&fiber->done);
+		if (ret < 0 && ret != fiber->stop)
+			fiber_failed(shard, fiber, ret);
 		fiber_free(&shard->fibers, fiber);
 	}
 	sanitizer_leave(&fiber->sanitizer, &shard->fibers.reactor, true);
@@ -157,6 +168,8 @@ void mn_yield(void)
 	struct shard *shard = mn_self;
 	struct mn_fiber *fiber = shard->fiber;
 
+	if (IS_ENABLED(CONFIG_DEBUG) && !fiber)
+		bug("yielding is for fibers; a task was running", HERE);
 	if (fiber->task.group) {
 		yield_in_group(shard, fiber);
 		return;
@@ -195,7 +208,9 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	fiber->fn = fn;
 	fiber->arg = arg;
 	fiber->name = NULL;
+	fiber->nr_held = 0;
 	mn_future_init(&fiber->done);
+	future_made(&fiber->done, "a place in the runtime");
 	top = fiber;
 	if (copy_size) {
 		top = (void *)ALIGN_DOWN((uintptr_t)fiber - copy_size, COLOUR_LINE);
@@ -211,7 +226,7 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	return 0;
 }
 
-int mn_spawn(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
+int(mn_spawn)(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
 {
 	struct shard *shard = mn_self;
 	struct mn_fiber *self = shard->fiber;
@@ -228,7 +243,8 @@ int mn_join(struct mn_fiber *fiber)
 	struct mn_fiber *self = shard->fiber;
 	int ret;
 
-	BUG_ON(!self || fiber->detached);
+	FUTURE_BUG_ON(&fiber->done, !self, "a task joined a fiber; waiting is for fibers");
+	FUTURE_BUG_ON(&fiber->done, fiber->detached, "a fiber was joined that is detached");
 	self->wait = __func__;
 	self->since_ns = shard->now_ns;
 	while (!mn_future_ready(&fiber->done)) {
@@ -295,10 +311,18 @@ void fiber_cancel_all(struct shard *shard)
 	for_each_fiber(&shard->fibers, cancel_live);
 }
 
+static void report_fiber(const char *name, const char *origin)
+{
+	if (origin)
+		mn_err("fiber %s has not ended; it was spawned at %s", name, origin);
+	else
+		mn_err("fiber %s has not ended", name);
+}
+
 static void report_live(struct mn_fiber *fiber)
 {
-	if (!fiber->ended && fiber != mn_self->fiber)
-		mn_err("fiber %s has not ended", fiber->name ? fiber->name : "(unnamed)");
+	if (!fiber->ended && fiber != mn_fiber_self())
+		report_fiber(fiber->name ? fiber->name : "(unnamed)", future_origin(&fiber->done));
 }
 
 void fiber_report(struct shard *shard)

@@ -27,6 +27,7 @@ struct mn_fiber {
 	int32_t stop;			/* why its waits end: 0, -ECANCELED or -ETIMEDOUT */
 	int32_t asked;			/* the same outside of the scopes that it has opened */
 	struct mn_scope *scope;		/* the innermost that it is in, or NULL */
+	uint32_t nr_held;		/* debug builds: of the ledger, on its stack */
 
 	/* per life */
 	struct mn_scope *home;		/* that it was started in, or NULL */

@@ -16,10 +16,25 @@ void future_check(const struct mn_future *future)
 	if (future->magic != FUTURE_MAGIC)
 		bug("this memory is not an initialised future", HERE);
 	if (!mn_self || future->shard != mn_self->id)
-		bug("a future was used by another shard than its own", future->origin);
+		bugf(HERE, "a future of shard %u was used %s %d; it was made at %s", future->shard,
+		     mn_self ? "on shard" : "on a thread that is no shard:",
+		     mn_self ? (int)mn_self->id : -1, future->origin);
 }
 
 const char *future_origin(const struct mn_future *future)
 {
 	return future->origin;
+}
+
+void mn__origin(const char *origin)
+{
+	if (mn_self)
+		mn_self->origin = origin;
+}
+
+void future_made(struct mn_future *future, const char *origin)
+{
+	future->origin = mn_self && mn_self->origin ? mn_self->origin : origin;
+	if (mn_self)
+		mn_self->origin = NULL;
 }

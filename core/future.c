@@ -4,8 +4,6 @@
  * states that no task can have as its address. Nothing here is atomic, since
  * a future never leaves its shard.
  */
-#include <miniss/log.h>
-
 #include "core/future.h"
 #include "core/shard.h"
 
@@ -17,7 +15,7 @@ void mn_future_resolve(struct mn_future *future, int64_t result)
 	struct mn_task *waiter = future->waiter;
 
 	future_check(future);
-	BUG_ON(mn_future_ready(future));
+	FUTURE_BUG_ON(future, mn_future_ready(future), "a future was resolved twice");
 	future->result = result;
 	future->waiter = MN_FUTURE_RESOLVED;
 	if (waiter)
@@ -38,26 +36,17 @@ void mn_future_then(struct mn_future *future, struct mn_task *task, mn_task_fn f
 int64_t mn_future_take(struct mn_future *future)
 {
 	future_check(future);
-	BUG_ON(future_pending(future));
+	FUTURE_BUG_ON(future, future_pending(future), "a future was taken before it was resolved");
 	future->waiter = MN_FUTURE_TAKEN;
 	return future->result;
-}
-
-static __cold void future_abandoned(const struct mn_future *future)
-{
-	const char *origin = future_origin(future);
-
-	stats_add(mn_self, STAT_ABANDONED, 1);
-	if (origin)
-		mn_warn("abandoned failure %lld of the future made at %s",
-			(long long)future->result, origin);
 }
 
 void mn_future_drop(struct mn_future *future)
 {
 	future_check(future);
-	BUG_ON(future_pending(future) && future->waiter);
+	FUTURE_BUG_ON(future, future_pending(future) && future->waiter,
+		      "a future was dropped that somebody waits for");
 	if (future->waiter == MN_FUTURE_RESOLVED && future->result < 0)
-		future_abandoned(future);
+		abandoned(mn_self, future->result, NULL, future_origin(future));
 	future->waiter = MN_FUTURE_TAKEN;
 }

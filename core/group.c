@@ -128,7 +128,7 @@ unsigned int mn_group_self(void)
 	return mn_self->group;
 }
 
-int mn_spawn_in(unsigned int group, mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
+int(mn_spawn_in)(unsigned int group, mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
 {
 	struct shard *s = mn_self;
 	unsigned int old;
@@ -137,7 +137,7 @@ int mn_spawn_in(unsigned int group, mn_fiber_fn fn, void *arg, struct mn_fiber *
 	if (!group_exists(s, group))
 		return -EINVAL;
 	old = group_swap(s, group);
-	err = mn_spawn(fn, arg, fiber);
+	err = (mn_spawn)(fn, arg, fiber);
 	group_swap(s, old);
 	return err;
 }

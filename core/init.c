@@ -190,7 +190,8 @@ int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, 
 		return exit_code(err);
 	ignored = sigpipe_ignore();
 	err = world_run(&world);
+	err = hygiene_check(&world, err < 0 ? MN_EXIT_FAILED : err);
 	world_close(&world);
 	sigpipe_restore(ignored);
-	return err < 0 ? MN_EXIT_FAILED : err;
+	return err;
 }

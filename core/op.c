@@ -12,7 +12,8 @@ void op_resolve(struct mn_op *op, int64_t res)
 
 void op_start(struct mn_op *op)
 {
-	BUG_ON(op->state == OP_IN_FLIGHT || op->state == OP_CANCELING);
+	FUTURE_BUG_ON(&op->done, mn_op_in_flight(op), "an operation in flight was started again");
+	ledger_op(op, future_origin(&op->done));
 	op->state = OP_IN_FLIGHT;
 	stats_add(mn_self, STAT_OPS, 1);
 	backend_submit(mn_self->be, op);
@@ -20,9 +21,16 @@ void op_start(struct mn_op *op)
 
 int64_t op_call(struct mn_op *op)
 {
+	int64_t res;
+
 	op_start(op);
 	BUG_ON(future_pending(&op->done));
-	return mn_future_take(&op->done);
+	res = mn_future_take(&op->done);
+	if (op->code == MN_OP_CLOSE)
+		mn_self->hygiene.nr_fds--;
+	else if ((op->code == MN_OP_SOCKET || op->code == MN_OP_ACCEPT) && res >= 0)
+		mn_self->hygiene.nr_fds++;
+	return res;
 }
 
 bool mn_op_in_flight(const struct mn_op *op)
@@ -38,20 +46,20 @@ void mn_op_cancel(struct mn_op *op)
 	backend_cancel(mn_self->be, op);
 }
 
-void mn_nop_start(struct mn_op *op)
+void(mn_nop_start)(struct mn_op *op)
 {
 	op_init(op, MN_OP_NOP, -1);
 	op_start(op);
 }
 
-void mn_poll_start(struct mn_op *op, int fd, uint32_t events)
+void(mn_poll_start)(struct mn_op *op, int fd, uint32_t events)
 {
 	op_init(op, MN_OP_POLL, fd);
 	op->poll.events = events;
 	op_start(op);
 }
 
-void mn_recv_start(struct mn_op *op, int fd, void *base, size_t len)
+void(mn_recv_start)(struct mn_op *op, int fd, void *base, size_t len)
 {
 	op_init(op, MN_OP_RECV, fd);
 	op->buf.base = base;
@@ -59,7 +67,7 @@ void mn_recv_start(struct mn_op *op, int fd, void *base, size_t len)
 	op_start(op);
 }
 
-void mn_send_start(struct mn_op *op, int fd, const void *base, size_t len)
+void(mn_send_start)(struct mn_op *op, int fd, const void *base, size_t len)
 {
 	op_init(op, MN_OP_SEND, fd);
 	op->buf.base = (void *)(uintptr_t)base;

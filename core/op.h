@@ -6,6 +6,8 @@
 #include <miniss/op.h>
 
 #include "core/compiler.h"
+#include "core/future.h"
+#include "core/ledger.h"
 
 enum op_state {
 	OP_IDLE,
@@ -21,9 +23,14 @@ enum op_state {
 /* Completes by resolving op->done. */
 void op_resolve(struct mn_op *op, int64_t res);
 
-static inline void op_init(struct mn_op *op, enum mn_opcode code, int fd)
+/* op_init - from raw memory; in a debug build it knows the place */
+#define op_init(op, code, fd)	op_init_at(op, code, fd, HERE)
+
+static inline void op_init_at(struct mn_op *op, enum mn_opcode code, int fd, const char *origin)
 {
+	ledger_idle((uintptr_t)op);
 	mn_future_init(&op->done);
+	future_made(&op->done, origin);
 	op->complete = op_resolve;
 	op->chunk = NULL;
 	op->fd = fd;
@@ -39,6 +46,12 @@ void op_start(struct mn_op *op);
 /* op_call - start an operation of the kind that completes inline; its result */
 int64_t op_call(struct mn_op *op);
 
+static inline void op_check_in_flight(const struct mn_op *op)
+{
+	if (IS_ENABLED(CONFIG_DEBUG) && op->state != OP_IN_FLIGHT && op->state != OP_CANCELING)
+		ledger_lost(op);
+}
+
 /*
  * For backends: report, once, the result. The operation is no longer the
  * backend's when the completion function runs, and may be freed by it.
@@ -46,7 +59,8 @@ int64_t op_call(struct mn_op *op);
  */
 static inline void op_complete(struct mn_op *op, int64_t res)
 {
-	BUG_ON(op->state != OP_IN_FLIGHT && op->state != OP_CANCELING);
+	op_check_in_flight(op);
+	ledger_remove(op);
 	op->state = OP_DONE;
 	op->flags &= ~OP_MORE;
 	op->complete(op, res);
@@ -59,7 +73,7 @@ static inline void op_complete(struct mn_op *op, int64_t res)
  */
 static inline void op_deliver(struct mn_op *op, int64_t res)
 {
-	BUG_ON(op->state != OP_IN_FLIGHT && op->state != OP_CANCELING);
+	op_check_in_flight(op);
 	op->flags |= OP_MORE;
 	op->complete(op, res);
 }

@@ -14,6 +14,7 @@
 
 #include "core/driver.h"
 #include "core/fiber.h"
+#include "core/hygiene.h"
 #include "core/stats.h"
 #include "core/task.h"
 #include "lib/list.h"
@@ -30,6 +31,7 @@ struct blocking;
 struct calls;
 struct dump;
 struct homing;
+struct ledger;
 struct log_ring;
 struct mesh;
 struct mn_alien_gate;
@@ -93,6 +95,11 @@ struct shard {
 	uint64_t cycles_per_us;
 	uint64_t random;		/* core/random.h */
 	int start_err;
+	struct hygiene hygiene;
+
+	/* debug builds */
+	struct ledger *ledger;
+	const char *origin;		/* of what is being started: mn__origin() */
 
 	/* Written here, read by every shard that sends to this one. */
 	_Atomic uint32_t asleep __cacheline_aligned;

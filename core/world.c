@@ -5,6 +5,7 @@
 #include <miniss/log.h>
 
 #include "backends/backend.h"
+#include "core/ledger.h"
 #include "core/log.h"
 #include "core/random.h"
 #include "core/sched.h"
@@ -93,6 +94,7 @@ static void shard_close(struct shard *s)
 	}
 	fiber_pool_close(&s->fibers);
 	sched_close(s);
+	ledger_close(s);
 	batches_free(s);
 	local_close(&s->locals);
 	pool_close(&s->pool);

@@ -199,7 +199,7 @@ static struct mn_future *nop_start(void *arg, size_t i, unsigned int slot)
 
 static int many_fiber(void *arg)
 {
-	struct many many;
+	static struct many many;
 
 	return (int)mn_await(
 		mn_parallel_for_each(&many.each, many.wait, 8, 10000, nop_start, &many));

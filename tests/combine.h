@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include <miniss/combine.h>
+#include <miniss/shared.h>
 
 #include "tests/world.h"
 

@@ -50,6 +50,7 @@ static const struct {
 	SUITE_ENTRY(stall),
 	SUITE_ENTRY(clock),
 	SUITE_ENTRY(signals),
+	SUITE_ENTRY(hygiene),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(serve),

@@ -27,6 +27,7 @@ SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);
 SUITE(histogram);
+SUITE(hygiene);
 SUITE(log);
 SUITE(migrate);
 SUITE(param);

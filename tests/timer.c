@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "core/ledger.h"
 #include "core/shard.h"
 #include "tests/suites.h"
 #include "timers/timer.h"
@@ -50,6 +51,7 @@ static void begin(int i, struct probe *probe)
 static void end(void)
 {
 	mn_self = NULL;
+	ledger_close(shard);
 	timer_queue_close(shard->tq);
 	free(shard->tq);
 	free(shard);

@@ -8,6 +8,7 @@
  */
 #include <miniss/param.h>
 
+#include "core/ledger.h"
 #include "core/shard.h"
 #include "timers/timer.h"
 
@@ -25,8 +26,10 @@ static __noinline bool timer_stop(struct mn_timer *timer)
 	struct shard *shard = mn_self;
 	bool armed = timer->armed;
 
-	if (armed)
+	if (armed) {
+		ledger_remove(timer);
 		timer_queue_cancel(shard->tq, timer);
+	}
 	return task_unqueue(shard, &timer->task) || armed;
 }
 
@@ -40,6 +43,7 @@ static inline void timer_start(struct mn_timer *timer, int64_t deadline_ns, int6
 	if (timer->slack_ns != slack_ns)
 		timer->slack_ns = slack_ns;
 	timer_queue_arm(mn_self->tq, timer);
+	ledger_timer(timer);
 }
 
 static __noinline void timer_move(struct mn_timer *timer, int64_t deadline_ns, uint32_t slack_ns)
@@ -71,6 +75,7 @@ bool mn_timer_cancel(struct mn_timer *timer)
 		return timer_stop(timer);
 	if (!timer->armed)
 		return false;
+	ledger_remove(timer);
 	timer_queue_cancel(mn_self->tq, timer);
 	return true;
 }
@@ -117,6 +122,8 @@ unsigned int timers_expire(struct shard *shard)
 		if (timer->period_ns) {
 			timer->deadline_ns = timer_following(timer, shard->now_ns);
 			timer_queue_arm(shard->tq, timer);
+		} else {
+			ledger_remove(timer);
 		}
 		group = timer->task.group;
 		task_schedule(shard, &timer->task);

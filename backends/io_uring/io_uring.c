@@ -28,6 +28,7 @@ static const struct backend_ops uring_ops = {
 	.start		= uring_start,
 	.close		= uring_close,
 	.describe	= uring_describe,
+	.buffers	= uring_buffers,
 	.wakers		= waker_names,
 	.state_size	= sizeof(struct uring),
 	.drv = {

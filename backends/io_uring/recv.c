@@ -42,6 +42,11 @@ void uring_refill(struct uring *u)
 	io_uring_smp_store_release(&u->bufs->tail, tail);
 }
 
+unsigned int uring_buffers(const struct backend *be)
+{
+	return container_of(be, struct uring, be)->nr_bufs;
+}
+
 static void starve(struct uring *u, struct mn_op *op)
 {
 	stats_add(u->be.shard, STAT_STARVED, 1);

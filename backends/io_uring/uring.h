@@ -164,6 +164,7 @@ unsigned int uring_reap(struct uring *u);
 
 /* recv.c */
 void uring_refill(struct uring *u);
+unsigned int uring_buffers(const struct backend *be);
 void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe);
 void uring_feed(struct uring *u);
 void uring_ask(struct uring *u);

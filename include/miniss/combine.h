@@ -111,9 +111,7 @@ MN_API void mn_combine_cancel(struct mn_combine *combine);
  */
 MN_API void mn_combine_stop(struct mn_combine *combine);
 
-/*
- * ---- one after the other ----
- */
+/* ---- one after the other ---- */
 
 /** mn_map_fn - makes a result, >= 0 or -errno, from another */
 typedef int64_t (*mn_map_fn)(void *arg, int64_t result);
@@ -240,9 +238,7 @@ MN_API struct mn_future *mn_or_else(struct mn_step *step, struct mn_future *futu
 MN_API struct mn_future *mn_finally(struct mn_step *step, struct mn_future *future, mn_start_fn fn,
 				    void *arg);
 
-/*
- * ---- several at a time ----
- */
+/* ---- several at a time ---- */
 
 struct mn_when_all {
 	MN__COMBINE;
@@ -340,52 +336,7 @@ MN_API struct mn_future *mn_parallel_for_each(struct mn_for_each *each, struct m
 					      unsigned int limit, size_t n, mn_each_fn fn,
 					      void *arg);
 
-/* A future that many may wait for. */
-struct mn_shared {
-	struct mn_input wait;
-	struct mn_shared_wait *first, **last;
-};
-
-/* One who does. */
-struct mn_shared_wait {
-	struct mn_future done;
-	struct mn_shared *shared;
-	struct mn_shared_wait *next, **pprev;	/* pprev NULL: not in the list */
-};
-
-/**
- * mn_shared_init - let many wait for a future
- * @shared: embedded by the caller, who keeps it and @future until mn_shared_stop()
- * @future: with no other waiter
- *
- * It is taken when the first of those who wait gets it: a failure that nobody
- * asked for is abandoned when @future is dropped.
- */
-MN_API void mn_shared_init(struct mn_shared *shared, struct mn_future *future);
-
-/**
- * mn_shared_get - be one of those who wait
- * @wait: embedded by the caller, one for each
- *
- *	static struct mn_future *config_get(struct client *client)
- *	{
- *		return mn_shared_get(&config.shared, &client->config);
- *	}
- *
- * Return: &@wait->done: the result; at once if it is there and nobody waits
- * before. Those who wait get it in the order in which they came.
- */
-MN_API struct mn_future *mn_shared_get(struct mn_shared *shared, struct mn_shared_wait *wait);
-
-/** mn_shared_leave - stop waiting; @wait may be freed. Nobody waits for its @done */
-MN_API void mn_shared_leave(struct mn_shared_wait *wait);
-
-/** mn_shared_stop - stop waiting for the future; who still waits gets -ECANCELED */
-MN_API void mn_shared_stop(struct mn_shared *shared);
-
-/*
- * ---- again and again ----
- */
+/* ---- again and again ---- */
 
 /** mn_until_fn - is it enough? @result: of the last round, 0 before the first */
 typedef bool (*mn_until_fn)(void *arg, int64_t result);
@@ -493,9 +444,7 @@ struct mn_retry {
 MN_API struct mn_future *mn_retry(struct mn_retry *retry, const struct mn_retry_policy *policy,
 				  mn_start_fn fn, void *arg);
 
-/*
- * ---- not for ever ----
- */
+/* ---- not for ever ---- */
 
 struct mn_timed {
 	MN__COMBINE;
@@ -541,7 +490,6 @@ static inline struct mn_future *mn__made(struct mn_future *future, const char *o
 #define mn_when_all(...)		mn__made(mn_when_all(__VA_ARGS__), MN__HERE)
 #define mn_when_any(...)		mn__made(mn_when_any(__VA_ARGS__), MN__HERE)
 #define mn_parallel_for_each(...)	mn__made(mn_parallel_for_each(__VA_ARGS__), MN__HERE)
-#define mn_shared_get(...)		mn__made(mn_shared_get(__VA_ARGS__), MN__HERE)
 #define mn_repeat(...)			mn__made(mn_repeat(__VA_ARGS__), MN__HERE)
 #define mn_do_until(...)		mn__made(mn_do_until(__VA_ARGS__), MN__HERE)
 #define mn_retry(...)			mn__made(mn_retry(__VA_ARGS__), MN__HERE)

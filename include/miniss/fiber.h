@@ -18,7 +18,8 @@ typedef int (*mn_fiber_fn)(void *arg);
  * @fn: runs at the next turn, not from here
  * @arg: handed to @fn
  * @fiber: where to put the handle for mn_join(), which must then be called;
- *	NULL detaches: a failure is then counted as abandoned
+ *	NULL detaches: a failure is then counted as abandoned, unless it says
+ *	that the fiber was cancelled
  *
  * In a scope the fiber is the scope's (miniss/scope.h): that waits for it, and
  * without a handle a failure is the scope's.
@@ -26,6 +27,10 @@ typedef int (*mn_fiber_fn)(void *arg);
  * Return: 0 or -ENOMEM; -ECANCELED or -ETIMEDOUT in a scope that has stopped.
  */
 MN_API int mn_spawn(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber);
+
+#ifdef CONFIG_DEBUG	/* so that reports can say where */
+#define mn_spawn(...)	(mn__origin(MN__HERE), mn_spawn(__VA_ARGS__))
+#endif
 
 /**
  * mn_join - wait for a fiber to end and free its handle

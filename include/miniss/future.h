@@ -37,6 +37,9 @@ struct mn_future {
 #ifdef CONFIG_DEBUG
 MN_API void mn_future_init_at(struct mn_future *future, const char *origin);
 #define mn_future_init(future)	mn_future_init_at(future, MN__HERE)
+
+/* For what is started by the very next call: where that is. */
+MN_API void mn__origin(const char *origin);
 #else
 /**
  * mn_future_init - make a pending future from raw memory

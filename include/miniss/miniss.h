@@ -23,6 +23,7 @@
 #include <miniss/serve.h>
 #include <miniss/sharded.h>
 #include <miniss/signal.h>
+#include <miniss/shared.h>
 #include <miniss/smp.h>
 #include <miniss/stream.h>
 #include <miniss/sync.h>

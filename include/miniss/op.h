@@ -112,4 +112,11 @@ MN_API void mn_poll_start(struct mn_op *op, int fd, uint32_t events);
 MN_API void mn_recv_start(struct mn_op *op, int fd, void *base, size_t len);
 MN_API void mn_send_start(struct mn_op *op, int fd, const void *base, size_t len);
 
+#ifdef CONFIG_DEBUG	/* so that reports can say where */
+#define mn_nop_start(...)	(mn__origin(MN__HERE), mn_nop_start(__VA_ARGS__))
+#define mn_poll_start(...)	(mn__origin(MN__HERE), mn_poll_start(__VA_ARGS__))
+#define mn_recv_start(...)	(mn__origin(MN__HERE), mn_recv_start(__VA_ARGS__))
+#define mn_send_start(...)	(mn__origin(MN__HERE), mn_send_start(__VA_ARGS__))
+#endif
+
 #endif

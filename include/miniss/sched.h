@@ -81,6 +81,9 @@ MN_API unsigned int mn_group_self(void);
 
 /** mn_spawn_in - mn_spawn() into another group than the caller's; also -EINVAL */
 MN_API int mn_spawn_in(unsigned int group, mn_fiber_fn fn, void *arg, struct mn_fiber **fiber);
+#ifdef CONFIG_DEBUG
+#define mn_spawn_in(...)	(mn__origin(MN__HERE), mn_spawn_in(__VA_ARGS__))
+#endif
 
 /**
  * mn_task_group - say of which group a task is

@@ -6,7 +6,7 @@
 #ifndef MINISS_TIMER_H
 #define MINISS_TIMER_H
 
-#include <miniss/task.h>
+#include <miniss/future.h>
 
 struct mn_timer {
 	struct mn_task task;	/* scheduled at expiry */
@@ -21,6 +21,9 @@ struct mn_timer {
 	};
 	uint32_t slack_ns;
 	uint32_t armed;		/* 0: no; else the timer queue's, may say where */
+#ifdef CONFIG_DEBUG
+	const char *origin;	/* file:line that initialised it */
+#endif
 };
 
 /*
@@ -40,10 +43,15 @@ struct mn_timer {
  * @fn: runs as a task at expiry; finds the timer with mn_timer_of(); may
  *	arm it again or free it
  */
+#ifdef CONFIG_DEBUG
+MN_API void mn_timer_init_at(struct mn_timer *timer, mn_task_fn fn, const char *origin);
+#define mn_timer_init(timer, fn)	mn_timer_init_at(timer, fn, MN__HERE)
+#else
 static inline void mn_timer_init(struct mn_timer *timer, mn_task_fn fn)
 {
 	*timer = (struct mn_timer){ .task = MN_TASK_INIT(fn) };
 }
+#endif
 
 /** mn_timer_of - the timer whose task is running */
 static inline struct mn_timer *mn_timer_of(struct mn_task *task)

@@ -10,6 +10,7 @@
 #define MN__COMBINE_INSIDE	/* its functions, not the macros around them */
 
 #include <miniss/combine.h>
+#include <miniss/shared.h>
 
 #include "core/future.h"
 #include "core/shard.h"

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The ledger: a hash table of addresses with linear probing. It doubles when
+ * half full, and removing shifts back what follows, so that there are no
+ * tombstones: timers come and go all the time.
+ */
+#include <stdio.h>
+
+#include "core/ledger.h"
+#include "core/log.h"
+#include "core/shard.h"
+#include "lib/mem/mem.h"
+
+#define LEDGER_MIN	256
+
+struct entry {
+	const void *obj;		/* NULL: free */
+	const char *origin;
+	struct mn_fiber *fiber;		/* on whose stack it is, or NULL */
+	int fd;
+	uint8_t kind, code;
+};
+
+struct ledger {
+	size_t n, size;
+	struct entry *entry;
+};
+
+static const char *const op_names[MN_OP_NR] = {
+	[MN_OP_NOP] = "NOP",
+	[MN_OP_POLL] = "POLL",
+	[MN_OP_RECV] = "RECV",
+	[MN_OP_SEND] = "SEND",
+	[MN_OP_SENDMSG] = "SENDMSG",
+	[MN_OP_RECV_STREAM] = "RECV_STREAM",
+	[MN_OP_ACCEPT_STREAM] = "ACCEPT_STREAM",
+	[MN_OP_CONNECT] = "CONNECT",
+	[MN_OP_SIGNAL] = "SIGNAL",
+};
+
+#define DESCRIBE_MAX	96
+
+static const char *describe(const struct entry *entry, char text[static DESCRIBE_MAX])
+{
+	const char *name = entry->code < MN_OP_NR ? op_names[entry->code] : NULL;
+
+	if (entry->kind == LEDGER_TIMER)
+		snprintf(text, DESCRIBE_MAX, "a timer");
+	else if (entry->fd < 0)
+		snprintf(text, DESCRIBE_MAX, "an operation %s", name ? name : "of some kind");
+	else
+		snprintf(text, DESCRIBE_MAX, "an operation %s on descriptor %d",
+			 name ? name : "of some kind", entry->fd);
+	return text;
+}
+
+static size_t home(const struct ledger *ledger, const void *obj)
+{
+	return ((uintptr_t)obj / 8 * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (ledger->size - 1);
+}
+
+static size_t following(const struct ledger *ledger, size_t i)
+{
+	return (i + 1) & (ledger->size - 1);
+}
+
+/* Where it is, or where it would be. */
+static struct entry *find(const struct ledger *ledger, const void *obj)
+{
+	size_t i = home(ledger, obj);
+
+	while (ledger->entry[i].obj && ledger->entry[i].obj != obj)
+		i = following(ledger, i);
+	return &ledger->entry[i];
+}
+
+static void grow(struct ledger *ledger)
+{
+	struct ledger old = *ledger;
+
+	ledger->size = old.size ? 2 * old.size : LEDGER_MIN;
+	ledger->entry = mem_alloc(ledger->size * sizeof(struct entry));
+	if (!ledger->entry)
+		bug("no memory for what debug builds remember", HERE);
+	for (size_t i = 0; i < old.size; i++)
+		if (old.entry[i].obj)
+			*find(ledger, old.entry[i].obj) = old.entry[i];
+	mem_free(old.entry);
+}
+
+static void add(struct entry entry)
+{
+	struct shard *shard = mn_self;
+	struct mn_fiber *fiber = shard->fiber;
+	struct ledger *ledger = shard->ledger;
+
+	if (!ledger)
+		ledger = shard->ledger = mem_alloc(sizeof(*ledger));
+	if (!ledger)
+		bug("no memory for what debug builds remember", HERE);
+	if (2 * ledger->n >= ledger->size)
+		grow(ledger);
+	if (fiber && (uintptr_t)entry.obj - (uintptr_t)fiber->stack_low < fiber->stack_size) {
+		entry.fiber = fiber;
+		fiber->nr_held++;
+	}
+	*find(ledger, entry.obj) = entry;
+	ledger->n++;
+}
+
+void ledger_op(const struct mn_op *op, const char *origin)
+{
+	add((struct entry){
+		.obj = op, .origin = origin, .kind = LEDGER_OP, .fd = op->fd, .code = op->code });
+}
+
+void ledger_timer(const struct mn_timer *timer)
+{
+	add((struct entry){ .obj = timer, .origin = timer->origin, .kind = LEDGER_TIMER });
+}
+
+void ledger_remove(const void *obj)
+{
+	struct ledger *ledger = mn_self ? mn_self->ledger : NULL;
+	struct entry *entry = ledger ? find(ledger, obj) : NULL;
+	size_t hole, i;
+
+	if (!entry || !entry->obj)
+		return;
+	if (entry->fiber)
+		entry->fiber->nr_held--;
+	hole = (size_t)(entry - ledger->entry);
+	for (i = following(ledger, hole); ledger->entry[i].obj; i = following(ledger, i)) {
+		size_t from = home(ledger, ledger->entry[i].obj);
+
+		/* It may go to the hole if that is not before its home. */
+		if (((i - from) & (ledger->size - 1)) < ((i - hole) & (ledger->size - 1)))
+			continue;
+		ledger->entry[hole] = ledger->entry[i];
+		hole = i;
+	}
+	ledger->entry[hole].obj = NULL;
+	ledger->n--;
+}
+
+void ledger_idle(uintptr_t obj)
+{
+	const struct ledger *ledger = mn_self ? mn_self->ledger : NULL;
+	const struct entry *entry = ledger ? find(ledger, (const void *)obj) : NULL;
+	char text[DESCRIBE_MAX];
+
+	if (entry && entry->obj)
+		bugf(HERE,
+		     "the memory of %s was initialised again while it is %s; it was made at %s",
+		     describe(entry, text), entry->kind == LEDGER_OP ? "in flight" : "armed",
+		     entry->origin ? entry->origin : "an unknown place");
+}
+
+void ledger_lost(const void *obj)
+{
+	const struct ledger *ledger = mn_self ? mn_self->ledger : NULL;
+	const struct entry *entry = ledger ? find(ledger, obj) : NULL;
+	char text[DESCRIBE_MAX];
+
+	if (!entry || !entry->obj)
+		bug("an operation completed that was not in flight", HERE);
+	bugf(HERE,
+	     "the memory of %s was used for something else while it is in flight; it was made at %s",
+	     describe(entry, text), entry->origin ? entry->origin : "an unknown place");
+}
+
+void ledger_fiber_ends(void)
+{
+	const struct mn_fiber *fiber = mn_self->fiber;
+	const struct ledger *ledger = mn_self->ledger;
+	char text[DESCRIBE_MAX];
+
+	for (size_t i = 0; fiber->nr_held && i < ledger->size; i++) {
+		const struct entry *entry = &ledger->entry[i];
+
+		if (entry->obj && entry->fiber == fiber)
+			bugf(HERE, "a fiber ended with %s of its stack %s; it was made at %s",
+			     describe(entry, text),
+			     entry->kind == LEDGER_OP ? "in flight" : "armed",
+			     entry->origin ? entry->origin : "an unknown place");
+	}
+}
+
+void mn_timer_init_at(struct mn_timer *timer, mn_task_fn fn, const char *origin)
+{
+	ledger_idle((uintptr_t)timer);
+	*timer = (struct mn_timer){ .task = MN_TASK_INIT(fn), .origin = origin };
+}
+
+unsigned int ledger_report(const struct shard *shard, enum ledger_kind kind, unsigned int n_max)
+{
+	const struct ledger *ledger = shard->ledger;
+	char text[DESCRIBE_MAX];
+	unsigned int n = 0;
+
+	for (size_t i = 0; ledger && i < ledger->size; i++) {
+		const struct entry *entry = &ledger->entry[i];
+
+		if (!entry->obj || entry->kind != kind)
+			continue;
+		if (n++ < n_max)
+			log_now("leak: shard %u: %s, made at %s", shard->id, describe(entry, text),
+				entry->origin ? entry->origin : "an unknown place");
+	}
+	return n;
+}
+
+void ledger_close(struct shard *shard)
+{
+	if (shard->ledger)
+		mem_free(shard->ledger->entry);
+	mem_free(shard->ledger);
+	shard->ledger = NULL;
+}
