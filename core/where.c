@@ -17,8 +17,9 @@ static __no_sanitize void frames_walk(struct where *where, struct frame_at at, u
 	if (!at.pc)
 		return;
 	where->frame[where->nr_frames++] = frame_code(at.pc);
-	while (where->nr_frames < WHERE_FRAMES && at.fp >= low && at.fp % sizeof(uintptr_t) == 0 &&
-	       at.fp + 2 * sizeof(uintptr_t) <= high) {
+	/* Without frame pointers, @fp is any number: a sum may wrap. */
+	while (where->nr_frames < WHERE_FRAMES && at.fp % sizeof(uintptr_t) == 0 && at.fp >= low &&
+	       at.fp < high && high - at.fp >= 2 * sizeof(uintptr_t)) {
 		const uintptr_t *frame = (const uintptr_t *)at.fp;
 
 		if (!frame[1])
