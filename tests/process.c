@@ -62,8 +62,14 @@ void process_run_left(int i, mn_fiber_fn fn)
 
 void process_run(int i, mn_fiber_fn fn)
 {
+	pid_t left;
+
 	process_run_left(i, fn);
-	ck_assert_msg(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "a child is left");
+	left = waitpid(-1, NULL, WNOHANG);
+	/* To see whether a report is suppressed, TSan starts a symbolizer, which stays. */
+	if (IS_ENABLED(CONFIG_SANITIZE_THREAD) && !left)
+		return;
+	ck_assert_msg(left == -1 && errno == ECHILD, "a child is left");
 }
 
 struct shell *shell_for(struct shell *shell, const char *script)
