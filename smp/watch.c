@@ -181,10 +181,10 @@ static void pulses_push(struct watch *watch)
 	}
 }
 
-/* Has one missed its last step now? */
+/* Has one missed its last step? Then all have: who may be stuck, too, is waited for as long again. */
 static bool pulses_missed(struct watch *watch)
 {
-	bool any = false;
+	bool any = false, unsure = false, late = false;
 
 	for (unsigned int i = 0; i < watch->nr_shards; i++) {
 		struct pulse *pulse = &watch->pulse[i];
@@ -192,9 +192,12 @@ static bool pulses_missed(struct watch *watch)
 		if (!pulse->present || atomic_load_explicit(&pulse->fetched, memory_order_relaxed))
 			pulse->missed = 0;
 		else
-			any |= ++pulse->missed >= STEPS;
+			pulse->missed++;
+		any |= pulse->missed >= STEPS;
+		unsure |= pulse->missed && pulse->missed < STEPS;
+		late |= pulse->missed >= 2 * STEPS;
 	}
-	return any;
+	return any && (!unsure || late);
 }
 
 static void *watch_thread(void *arg)
