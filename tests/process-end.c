@@ -333,8 +333,15 @@ static int crowds_fiber(void *arg)
 	return mn_call_all(crowd, NULL);
 }
 
+/*
+ * Several shards open and close descriptors, and libev tells the kernel late of
+ * one that is another's by then: see tests/main.c. Of a pidfd TSan does not know
+ * who opened it, and ends the program before it looks whether that is suppressed.
+ */
 START_TEST(many_at_once_on_every_shard)
 {
+	if (IS_ENABLED(CONFIG_SANITIZE_THREAD) && _i % 2 == 0)
+		test_skip("TSan cannot tell of pidfds");
 	process_run(_i, crowds_fiber);
 }
 END_TEST
