@@ -124,6 +124,7 @@ static bool idle_spin(struct shard *s, int64_t deadline_ns)
 			}
 			cpu_relax();
 		}
+		mesh_settle(s);
 		shard_clock_read(s);
 	} while (s->now_ns < until_ns);
 	return s->now_ns >= deadline_ns;

@@ -186,6 +186,14 @@ void mesh_flush_slow(struct shard *self)
 	mesh->nr_dirty = 0;
 }
 
+void mesh_settle(struct shard *self)
+{
+	if (!calls_unsettled(self))
+		return;
+	self->mesh->settling = true;
+	mesh_flush_slow(self);
+}
+
 bool mesh_sleep(struct shard *self)
 {
 	if (calls_unsettled(self))

@@ -92,6 +92,9 @@ static inline bool mesh_quiet(struct shard *self)
 	       queue_empty(self->mesh->inbox[LANE_BULK]) && door_quiet(&self->door);
 }
 
+/* mesh_settle - nothing has come for a while: say which posts are done */
+void mesh_settle(struct shard *self);
+
 /* mesh_sleep - announce the sleep; false if it must not begin, since there is mail */
 bool mesh_sleep(struct shard *self);
 void mesh_awake(struct shard *self);

@@ -127,8 +127,9 @@ END_TEST
 
 /* --- spinning before a sleep --- */
 
-/* A shard over the @i-th backend, started, as mn_run() would; false: not here. */
-static bool spinner_begin(struct mn_world *world, int i, int64_t spin_ns, bool shared_cpus)
+/* Shards over the @i-th backend, started, as mn_run() would; false: not here. */
+static bool spinners_begin(struct mn_world *world, int i, unsigned int nr_shards, int64_t spin_ns,
+			   bool shared_cpus)
 {
 	const char *backend = backend_kind.start[i]->name;
 
@@ -137,9 +138,15 @@ static bool spinner_begin(struct mn_world *world, int i, int64_t spin_ns, bool s
 		return false;
 	ck_assert_int_eq(driver_choose(&timer_queue_kind, NULL, NULL, NULL, &world->timer), 0);
 	ck_assert_int_eq(driver_choose(&queue_kind, NULL, NULL, NULL, &world->queue), 0);
-	ck_assert_int_eq(world_open(world, 1, NULL), 0);
-	ck_assert_int_eq(shard_start(world->shards[0]), 0);
+	ck_assert_int_eq(world_open(world, nr_shards, NULL), 0);
+	for (unsigned int s = 0; s < nr_shards; s++)
+		ck_assert_int_eq(shard_start(world->shards[s]), 0);
 	return true;
+}
+
+static bool spinner_begin(struct mn_world *world, int i, int64_t spin_ns, bool shared_cpus)
+{
+	return spinners_begin(world, i, 1, spin_ns, shared_cpus);
 }
 
 static int64_t budget_ns(int i, int64_t spin_ns, bool shared_cpus)
@@ -174,6 +181,15 @@ START_TEST(the_budget_for_spinning_is_measured_or_set_and_none_on_shared_cpus)
 	ck_assert_int_le(budget_ns(_i, -1, false), 200 * MN_USEC);
 }
 END_TEST
+
+static int no_fiber(void *arg)
+{
+	return 0;
+}
+
+static void no_task(struct mn_task *task)
+{
+}
 
 struct nap {
 	struct mn_timer timer;
@@ -220,6 +236,32 @@ START_TEST(short_idle_times_are_spun_and_long_ones_slept)
 	ck_assert_uint_ge(parks(&world, 50, MN_MSEC), 50);
 	/* It has learned: from now on it does not even try. */
 	ck_assert_int_gt(world.shards[0]->idle.gap_ns, world.shards[0]->idle.budget_ns);
+	world_end(&world);
+}
+END_TEST
+
+/* A fixed time to spin may be long: who waits for a credit must not wait for its end. */
+START_TEST(who_spins_says_which_posts_are_done)
+{
+	struct mn_world world;
+	struct mn_timer timer;
+
+	if (container_of(backend_kind.start[_i], struct backend_ops, drv)->virtual_time)
+		return;
+	if (!spinners_begin(&world, _i, 2, 3600 * MN_SEC, false))
+		return;
+	mn_self = world.shards[0];
+	ck_assert_int_eq(mn_post(1, no_fiber, NULL), 0);
+	ck_assert_uint_eq(calls_under_way(world.shards[0]), 1);
+	shard_step(world.shards[0], false);
+	mn_self = world.shards[1];
+	mn_timer_init(&timer, no_task);
+	mn_timer_arm(&timer, mn_now() + 5 * MN_MSEC, 0);	/* which ends the spin, not the sleep */
+	while (mn_timer_armed(&timer))
+		shard_step(world.shards[1], true);
+	while (shard_step(world.shards[0], false))
+		;
+	ck_assert_uint_eq(calls_under_way(world.shards[0]), 0);
 	world_end(&world);
 }
 END_TEST
@@ -294,6 +336,7 @@ Suite *suite_wake(void)
 	tcase_add_loop_test(tc, the_budget_for_spinning_is_measured_or_set_and_none_on_shared_cpus,
 			    0, nr_backends());
 	tcase_add_loop_test(tc, short_idle_times_are_spun_and_long_ones_slept, 0, nr_backends());
+	tcase_add_loop_test(tc, who_spins_says_which_posts_are_done, 0, nr_backends());
 	tcase_add_loop_test(tc, the_measured_budget_follows_what_waits_cost, 0, nr_backends());
 	tcase_add_loop_test(tc, who_is_woken_for_nothing_sleeps_on, 0, nr_wakers());
 	suite_add_tcase(s, tc);
