@@ -163,3 +163,32 @@ void actors_compare(struct actors *actors)
 	}
 	ck_abort_msg("it is not as the model says");
 }
+
+void actors_steps(struct actors *actors, int n, void (*start)(void), void (*poke)(void),
+		  void (*compare)(struct actors *actors))
+{
+	for (int i = 0; i < n; i++) {
+		switch (actors_random(actors, 8)) {
+		case 0:
+		case 1:
+		case 2:
+			start();
+			break;
+		case 3:
+		case 4:
+			poke();
+			break;
+		case 5:
+			actors_cancel(actors);
+			break;
+		case 6:
+			actors_tick(actors);
+			compare(actors);
+			break;
+		default:
+			compare(actors);
+			break;
+		}
+	}
+	compare(actors);
+}

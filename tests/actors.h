@@ -16,6 +16,7 @@
 #include "tests/world.h"
 
 #define ACTORS	12
+#define ACTORS_STEPS	(IS_ENABLED(CONFIG_DEBUG) ? 4000 : 20000)
 
 struct actor {
 	int64_t (*fn)(struct actor *actor);	/* what it does; may wait once */
@@ -68,5 +69,13 @@ void actors_tick(struct actors *actors);
 
 /* actors_compare - settle, and see that all is as expected */
 void actors_compare(struct actors *actors);
+
+/*
+ * actors_steps - @n random steps: somebody starts, the test pokes at an object,
+ * one is cancelled, time goes by, @compare, also at the end
+ * Several things may happen before anybody runs; what was first, wins.
+ */
+void actors_steps(struct actors *actors, int n, void (*start)(void), void (*poke)(void),
+		  void (*compare)(struct actors *actors));
 
 #endif

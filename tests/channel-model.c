@@ -9,7 +9,6 @@
 #include "tests/suites.h"
 #include "tests/sync.h"
 
-#define STEPS	(IS_ENABLED(CONFIG_DEBUG) ? 4000 : 20000)
 #define CHANS	3
 #define CASES	3
 
@@ -200,13 +199,13 @@ static void close_one(int chan)
 		expect_done(actor, k, -EPIPE, 0);
 }
 
-static void compare(void)
+static void compare(struct actors *all)
 {
 	unsigned int wrong = 0;
 
-	actors_compare(&actors);
+	actors_compare(all);
 	for (unsigned int i = 0; i < ACTORS; i++) {
-		const struct actor *actor = &actors.actor[i];
+		const struct actor *actor = &all->actor[i];
 
 		if (actor->waits || actor->expected < 0)
 			continue;
@@ -217,33 +216,6 @@ static void compare(void)
 	for (int i = 0; i < CHANS; i++)
 		wrong += chans[i].n != model[i].n;
 	ck_assert_uint_eq(wrong, 0);
-}
-
-static void steps(int n)
-{
-	for (int i = 0; i < n; i++) {
-		switch (actors_random(&actors, 8)) {
-		case 0:
-		case 1:
-		case 2:
-			start();
-			break;
-		case 3:
-		case 4:
-			poke();
-			break;
-		case 5:
-			actors_cancel(&actors);
-			break;
-		case 6:
-			actors_tick(&actors);
-			compare();
-			break;
-		default:
-			compare();
-			break;
-		}
-	}
 }
 
 START_TEST(channels_and_selects_do_as_their_model)
@@ -257,13 +229,12 @@ START_TEST(channels_and_selects_do_as_their_model)
 		mn_chan_init_sized(&chans[i], rings[i], sizeof(rings[i][0]), capacity[i]);
 		model[i] = (struct fifo){ .capacity = capacity[i] };
 	}
-	steps(STEPS);
+	actors_steps(&actors, ACTORS_STEPS, start, poke, compare);
 	/* Closed one by one, they go on: receivers drain what there is. */
 	for (int i = 0; i < CHANS; i++) {
 		close_one(i);
-		steps(STEPS / 20);
+		actors_steps(&actors, ACTORS_STEPS / 20, start, poke, compare);
 	}
-	compare();
 	for (int i = 0; i < CHANS; i++)
 		mn_chan_destroy(&chans[i]);
 	actors_end(&actors);

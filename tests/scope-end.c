@@ -16,21 +16,6 @@
 #include "tests/suites.h"
 #include "tests/world.h"
 
-static int nr_ended;
-
-static int sleeper(void *ns)
-{
-	int err = mn_sleep((int64_t)(intptr_t)ns);
-
-	nr_ended++;
-	return err;
-}
-
-static int for_long(void *arg)
-{
-	return sleeper((void *)(intptr_t)(3600 * MN_SEC));
-}
-
 /* --- the end of the world --- */
 
 static int left_behind(void *arg)
@@ -40,11 +25,11 @@ static int left_behind(void *arg)
 
 	mn_scope_open(&scope, NULL);
 	for (int i = 0; i < 10; i++)
-		ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+		ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	mn_sleep(3600 * MN_SEC);
 	err = mn_scope_join(&scope);
 	mn_scope_open(&scope, &(struct mn_scope_options){ .shield = true, .timeout_ns = MN_SEC });
-	ck_assert_int_eq(mn_scope_spawn(&scope, sleeper, (void *)(2 * MN_MSEC)), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_sleeper, (void *)(2 * MN_MSEC)), 0);
 	ck_assert_int_eq(mn_sleep(MN_MSEC), 0);
 	ck_assert_int_eq(mn_scope_join(&scope), 0);
 	return err == -ECANCELED ? 0 : err;
@@ -62,9 +47,9 @@ START_TEST(a_stop_ends_scopes_and_waits_for_their_shields)
 {
 	int ret;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	ret = run_backend(_i, 1, end_fiber, NULL);
-	ck_assert(ret == RUN_SKIPPED || (ret == 3 && nr_ended == 110));
+	ck_assert(ret == RUN_SKIPPED || (ret == 3 && scope_nr_ended == 110));
 }
 END_TEST
 
@@ -76,7 +61,7 @@ static int end_inside(void *arg)
 
 	mn_fiber_name("hasty");
 	mn_scope_open(&scope, NULL);
-	return mn_scope_spawn(&scope, for_long, NULL);
+	return mn_scope_spawn(&scope, scope_for_long, NULL);
 }
 
 static struct mn_scope *forget(void)
@@ -117,7 +102,7 @@ static int spawn_outside(void *arg)
 	mn_fiber_name("hasty");
 	mn_scope_open(&scope, NULL);
 	mn_scope_join(&scope);
-	return mn_scope_spawn(&scope, for_long, NULL);
+	return mn_scope_spawn(&scope, scope_for_long, NULL);
 }
 
 static const struct {

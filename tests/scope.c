@@ -18,19 +18,19 @@ static void run(int i, mn_fiber_fn fn)
 	ck_assert(ret == 0 || ret == RUN_SKIPPED);
 }
 
-static int nr_ended;
+int scope_nr_ended;
 
-static int sleeper(void *ns)
+int scope_sleeper(void *ns)
 {
 	int err = mn_sleep((int64_t)(intptr_t)ns);
 
-	nr_ended++;
+	scope_nr_ended++;
 	return err;
 }
 
-static int for_long(void *arg)
+int scope_for_long(void *arg)
 {
-	return sleeper((void *)(intptr_t)(3600 * MN_SEC));
+	return scope_sleeper((void *)(intptr_t)(3600 * MN_SEC));
 }
 
 /* --- children --- */
@@ -41,12 +41,13 @@ static int wait_fiber(void *arg)
 
 	mn_scope_open(&scope, NULL);
 	ck_assert_int_eq(mn_scope_join(&scope), 0);	/* none at all */
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	mn_scope_open(&scope, NULL);
 	for (intptr_t i = 1; i <= 100; i++)
-		ck_assert_int_eq(mn_scope_spawn(&scope, sleeper, (void *)(i % 10 * MN_USEC)), 0);
+		ck_assert_int_eq(mn_scope_spawn(&scope, scope_sleeper, (void *)(i % 10 * MN_USEC)),
+				 0);
 	ck_assert_int_eq(mn_scope_join(&scope), 0);
-	ck_assert_int_eq(nr_ended, 100);
+	ck_assert_int_eq(scope_nr_ended, 100);
 	ck_assert_uint_eq(mn_self->fibers.nr_live, 1);	/* this one */
 	return 0;
 }
@@ -66,20 +67,20 @@ static int spawn_more(void *left)
 		ck_assert_int_eq(mn_spawn(spawn_more, (void *)(n - 1), NULL), 0);
 		ck_assert_int_eq(mn_scope_spawn(mn_fiber_self()->scope, spawn_more, NULL), 0);
 	}
-	nr_ended++;
+	scope_nr_ended++;
 	return 0;
 }
 
 static int give_seven(void *arg)
 {
 	mn_yield();
-	nr_ended++;
+	scope_nr_ended++;
 	return 7;
 }
 
 static int fail_with_handle(void *arg)
 {
-	nr_ended++;
+	scope_nr_ended++;
 	return -EPIPE;
 }
 
@@ -88,13 +89,13 @@ static int belong_fiber(void *arg)
 	struct mn_scope scope;
 	struct mn_fiber *seven, *fails;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	mn_scope_open(&scope, NULL);
 	ck_assert_int_eq(mn_scope_spawn(&scope, spawn_more, (void *)10), 0);
 	ck_assert_int_eq(mn_spawn(give_seven, NULL, &seven), 0);
 	ck_assert_int_eq(mn_spawn(fail_with_handle, NULL, &fails), 0);
 	ck_assert_int_eq(mn_scope_join(&scope), 0);	/* that failure is for mn_join() */
-	ck_assert_int_eq(nr_ended, 23);
+	ck_assert_int_eq(scope_nr_ended, 23);
 	ck_assert_uint_eq(mn_self->fibers.nr_live, 1);
 	ck_assert_int_eq(mn_join(seven), 7);
 	ck_assert_int_eq(mn_join(fails), -EPIPE);
@@ -130,18 +131,18 @@ static int failure_fiber(void *arg)
 	uint64_t abandoned = mn_self->stats[STAT_ABANDONED];
 	struct mn_scope scope;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	mn_scope_open(&scope, NULL);
 	for (int i = 0; i < 10; i++)
-		ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+		ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	/* Without a handle it is the same as mn_scope_spawn(). */
 	ck_assert_int_eq(mn_spawn(fail_soon, (void *)(intptr_t)-EIO, NULL), 0);
 	ck_assert_int_eq(mn_sleep(3600 * MN_SEC), -ECANCELED);
 	ck_assert(mn_fiber_canceled());
-	ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), -ECANCELED);
-	ck_assert_int_eq(mn_spawn(for_long, NULL, NULL), -ECANCELED);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), -ECANCELED);
+	ck_assert_int_eq(mn_spawn(scope_for_long, NULL, NULL), -ECANCELED);
 	ck_assert_int_eq(mn_scope_join(&scope), -EIO);
-	ck_assert_int_eq(nr_ended, 10);
+	ck_assert_int_eq(scope_nr_ended, 10);
 	ck_assert(!mn_fiber_canceled());
 	ck_assert_int_eq(mn_sleep(1), 0);
 	ck_assert(mn_self->stats[STAT_ABANDONED] == abandoned);
@@ -158,16 +159,16 @@ static int keep_going_fiber(void *arg)
 {
 	struct mn_scope scope;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	has_failed = false;
 	mn_scope_open(&scope, &(struct mn_scope_options){ .keep_going = true });
 	ck_assert_int_eq(mn_scope_spawn(&scope, fail_late, NULL), 0);
 	ck_assert_int_eq(mn_scope_spawn(&scope, fail_soon, (void *)(intptr_t)-EIO), 0);
-	ck_assert_int_eq(mn_scope_spawn(&scope, sleeper, (void *)(3 * MN_MSEC)), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_sleeper, (void *)(3 * MN_MSEC)), 0);
 	ck_assert_int_eq(mn_scope_spawn(&scope, give_seven, NULL), 0);	/* no failure */
 	ck_assert_int_eq(mn_sleep(3 * MN_MSEC), 0);
 	ck_assert_int_eq(mn_scope_join(&scope), -EIO);
-	ck_assert_int_eq(nr_ended, 2);
+	ck_assert_int_eq(scope_nr_ended, 2);
 	return 0;
 }
 
@@ -199,10 +200,10 @@ static void cancel_task(struct mn_task *task)
 
 static int ended_by(struct mn_scope *scope)
 {
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	ck_assert_int_eq(mn_sleep(3600 * MN_SEC), -ECANCELED);
 	ck_assert_int_eq(mn_scope_join(scope), -ECANCELED);
-	return nr_ended;
+	return scope_nr_ended;
 }
 
 static int cancel_fiber(void *arg)
@@ -212,25 +213,25 @@ static int cancel_fiber(void *arg)
 	struct mn_fiber *other;
 
 	mn_scope_open(&scope, NULL);	/* from inside */
-	ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	mn_scope_cancel(&scope);
 	ck_assert_int_eq(ended_by(&scope), 1);
 
 	mn_scope_open(&scope, NULL);	/* by a child */
 	ck_assert_int_eq(mn_scope_spawn(&scope, cancel_it, &scope), 0);
-	ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	ck_assert_int_eq(ended_by(&scope), 1);
 
 	ck_assert_int_eq(mn_spawn(cancel_it, &scope, &other), 0);	/* by one outside */
 	mn_scope_open(&scope, NULL);
-	ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	ck_assert_int_eq(ended_by(&scope), 1);
 	ck_assert_int_eq(mn_join(other), 0);	/* that one was never in it */
 
 	mn_scope_open(&scope, NULL);	/* by a task */
 	mn_timer_init(&canceler.timer, cancel_task);
 	mn_timer_arm(&canceler.timer, mn_now() + MN_MSEC, 0);
-	ck_assert_int_eq(mn_scope_spawn(&scope, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_for_long, NULL), 0);
 	ck_assert_int_eq(ended_by(&scope), 1);
 	return 0;
 }
@@ -246,10 +247,10 @@ static int two_levels(void *arg)
 	struct mn_scope outer, inner;
 
 	mn_scope_open(&outer, NULL);
-	ck_assert_int_eq(mn_scope_spawn(&outer, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&outer, scope_for_long, NULL), 0);
 	mn_scope_open(&inner, NULL);
-	ck_assert_int_eq(mn_scope_spawn(&inner, for_long, NULL), 0);
-	ck_assert_int_eq(mn_scope_spawn(&outer, for_long, NULL), 0);	/* one further out */
+	ck_assert_int_eq(mn_scope_spawn(&inner, scope_for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&outer, scope_for_long, NULL), 0);	/* one further out */
 	if (arg)
 		mn_scope_cancel(&outer);
 	ck_assert_int_eq(mn_scope_join(&inner), -ECANCELED);
@@ -261,16 +262,16 @@ static int inherit_fiber(void *arg)
 {
 	struct mn_fiber *fiber;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	ck_assert_int_eq(two_levels("cancel the outer scope"), -ECANCELED);
 	ck_assert(!mn_fiber_canceled());
-	ck_assert_int_eq(nr_ended, 3);
+	ck_assert_int_eq(scope_nr_ended, 3);
 	/* A fiber that is cancelled itself has its children end, then joins them. */
 	ck_assert_int_eq(mn_spawn(two_levels, NULL, &fiber), 0);
 	mn_sleep(MN_MSEC);
 	mn_fiber_cancel(fiber);
 	ck_assert_int_eq(mn_join(fiber), -ECANCELED);
-	ck_assert_int_eq(nr_ended, 6);
+	ck_assert_int_eq(scope_nr_ended, 6);
 	return 0;
 }
 
@@ -285,7 +286,7 @@ static int leave_inner_fiber(void *arg)
 	struct mn_scope outer, inner, third;
 
 	mn_scope_open(&outer, NULL);
-	ck_assert_int_eq(mn_scope_spawn(&outer, for_long, NULL), 0);
+	ck_assert_int_eq(mn_scope_spawn(&outer, scope_for_long, NULL), 0);
 	mn_scope_open(&inner, NULL);
 	mn_scope_cancel(&inner);
 	mn_scope_open(&third, NULL);
@@ -297,7 +298,7 @@ static int leave_inner_fiber(void *arg)
 	mn_scope_cancel(&outer);
 	mn_scope_open(&inner, NULL);		/* and now from the start */
 	ck_assert_int_eq(mn_sleep(1), -ECANCELED);
-	ck_assert_int_eq(mn_scope_spawn(&inner, for_long, NULL), -ECANCELED);
+	ck_assert_int_eq(mn_scope_spawn(&inner, scope_for_long, NULL), -ECANCELED);
 	ck_assert_int_eq(mn_scope_join(&inner), 0);
 	ck_assert_int_eq(mn_scope_join(&outer), -ECANCELED);
 	return 0;
@@ -317,7 +318,7 @@ static int descend(void *left)
 	int err;
 
 	if (!n)
-		return for_long(NULL);
+		return scope_for_long(NULL);
 	mn_scope_open(&scope, NULL);
 	ck_assert_int_eq(mn_scope_spawn(&scope, descend, (void *)(n - 1)), 0);
 	err = mn_scope_join(&scope);
@@ -356,7 +357,7 @@ static int clean_up(void *arg)
 	mn_scope_open(&scope, &shield);
 	ck_assert(!mn_fiber_canceled());
 	ck_assert_int_eq(mn_sleep(MN_USEC), 0);
-	ck_assert_int_eq(mn_scope_spawn(&scope, sleeper, (void *)MN_USEC), 0);
+	ck_assert_int_eq(mn_scope_spawn(&scope, scope_sleeper, (void *)MN_USEC), 0);
 	mn_scope_open(&inner, NULL);	/* inside of a shield there is nothing to hear of */
 	ck_assert_int_eq(mn_sleep(MN_USEC), 0);
 	ck_assert_int_eq(mn_scope_join(&inner), 0);
@@ -380,7 +381,7 @@ static int shielded_sleep(void *arg)
 	mn_scope_open(&shielded, &shield);
 	while (!around.stop)	/* cancelled meanwhile */
 		ck_assert_int_eq(mn_sleep(MN_MSEC), 0);
-	ck_assert_int_eq(mn_scope_spawn(&shielded, sleeper, (void *)MN_MSEC), 0);
+	ck_assert_int_eq(mn_scope_spawn(&shielded, scope_sleeper, (void *)MN_MSEC), 0);
 	ck_assert_int_eq(mn_sleep(MN_MSEC), 0);
 	ck_assert_int_eq(mn_scope_join(&shielded), 0);
 	ck_assert_int_eq(mn_sleep(1), -ECANCELED);
@@ -393,7 +394,7 @@ static int shield_fiber(void *arg)
 	struct mn_scope scope;
 	struct mn_fiber *fiber;
 
-	nr_ended = 0;
+	scope_nr_ended = 0;
 	ck_assert_int_eq(mn_spawn(clean_up, NULL, &fiber), 0);
 	mn_yield();
 	mn_fiber_cancel(fiber);
@@ -404,7 +405,7 @@ static int shield_fiber(void *arg)
 	mn_sleep(MN_MSEC);
 	mn_scope_cancel(&scope);
 	ck_assert_int_eq(mn_scope_join(&scope), 0);
-	ck_assert_int_eq(nr_ended, 3);
+	ck_assert_int_eq(scope_nr_ended, 3);
 	return 0;
 }
 

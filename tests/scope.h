@@ -9,6 +9,11 @@ TCase *tcase_scope_end(void);
 TCase *tcase_scope_exact(void);
 TCase *tcase_scope_stop(void);
 
+/* Fibers that sleep for @ns, or for ever, and count their ends. */
+extern int scope_nr_ended;
+int scope_sleeper(void *ns);
+int scope_for_long(void *arg);
+
 /* An operation that does not end by itself; what mn_op_await() returned. */
 int scope_op(void *timeout_ns);
 

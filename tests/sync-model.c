@@ -6,8 +6,6 @@
 #include "tests/suites.h"
 #include "tests/sync.h"
 
-#define STEPS	(IS_ENABLED(CONFIG_DEBUG) ? 4000 : 20000)
-
 static struct actors actors;
 
 /* ---- semaphore ---- */
@@ -71,35 +69,6 @@ static void sem_poke(void)
 	ck_assert_uint_eq(sem.units, units);
 }
 
-/* Several things may happen before anybody runs; what was first, wins. */
-static void steps(void (*start)(void), void (*poke)(void))
-{
-	for (int i = 0; i < STEPS; i++) {
-		switch (actors_random(&actors, 8)) {
-		case 0:
-		case 1:
-		case 2:
-			start();
-			break;
-		case 3:
-		case 4:
-			poke();
-			break;
-		case 5:
-			actors_cancel(&actors);
-			break;
-		case 6:
-			actors_tick(&actors);
-			actors_compare(&actors);
-			break;
-		default:
-			actors_compare(&actors);
-			break;
-		}
-	}
-	actors_compare(&actors);
-}
-
 START_TEST(a_semaphore_does_as_its_model)
 {
 	if (!actors_begin(&actors, (uint64_t)_i))
@@ -107,7 +76,7 @@ START_TEST(a_semaphore_does_as_its_model)
 	actors.left = sem_left;
 	units = 3;
 	mn_sem_init(&sem, units);
-	steps(sem_start, sem_poke);
+	actors_steps(&actors, ACTORS_STEPS, sem_start, sem_poke, actors_compare);
 	ck_assert_uint_eq(sem.units, units);
 	mn_sem_break(&sem, -EIO);
 	while (actors.nr_wants)
@@ -217,7 +186,7 @@ START_TEST(a_read_write_lock_does_as_its_model)
 	actors.left = rwlock_left;
 	nr_readers = nr_writers = 0;
 	mn_rwlock_init(&rwlock);
-	steps(rwlock_start, rwlock_poke);
+	actors_steps(&actors, ACTORS_STEPS, rwlock_start, rwlock_poke, actors_compare);
 	while (nr_writers || nr_readers)
 		rwlock_poke();
 	actors_compare(&actors);
