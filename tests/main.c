@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <regex.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,17 @@ const char *__tsan_default_suppressions(void)
 	return "race:epoll_ctl\n";
 }
 
+/* Who starts us in the background, or under nohup, may have signals ignored or blocked. */
+static void signals_as_usual(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < 32; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const char *filter = argc > 1 ? argv[1] : getenv("MN_TEST");
@@ -117,6 +129,7 @@ int main(int argc, char **argv)
 	unsigned int n = 0;
 	regex_t regex;
 
+	signals_as_usual();
 	if (filter && *filter == '!') {
 		unwanted = 0;
 		filter++;
