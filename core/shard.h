@@ -39,7 +39,6 @@ struct mn_world;
 struct parcels;
 struct sched;
 struct timer_queue;
-struct watch;
 
 /* How long to spin before parking; see reactor_idle(). */
 struct idle {
@@ -122,7 +121,6 @@ struct mn_world {
 	void *backend_state;		/* what the shards' backends share (mem) */
 	struct mn_alien_gate *gate;	/* smp/alien.c */
 	struct blocking *blocking;	/* smp/blocking.c */
-	struct watch *watch;		/* smp/watch.c */
 	struct dump *dump;		/* smp/dump.c */
 
 	/* boot */

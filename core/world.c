@@ -17,7 +17,6 @@
 #include "smp/homing.h"
 #include "smp/parcel.h"
 #include "smp/topology.h"
-#include "smp/watch.h"
 #include "timers/timer_queue.h"
 
 static int timers_open(struct shard *s)
@@ -123,7 +122,6 @@ static int backends_open(struct mn_world *world)
 static void outsiders_close(struct mn_world *world)
 {
 	dump_close(world);
-	watch_close(world);
 	blocking_close(world);
 	alien_close(world);
 }
@@ -158,8 +156,6 @@ static int shards_open(struct mn_world *world, unsigned int nr_shards, const int
 	err = alien_open(world);
 	if (!err)
 		err = blocking_open(world);
-	if (!err)
-		err = watch_open(world);
 	if (!err)
 		err = dump_open(world);
 	if (!err)

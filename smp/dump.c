@@ -139,9 +139,9 @@ void dump_leave(struct shard *shard)
 
 /* ---- the thread ---- */
 
-static bool answered(struct dump *dump, _Atomic(int) *state)
+static bool answered(struct dump *dump, _Atomic(int) *state, int64_t wait_ns)
 {
-	int64_t until_ns = thread_deadline(ANSWER_NS);
+	int64_t until_ns = thread_deadline(wait_ns);
 
 	/* Acquire: what was gathered is read after that. */
 	while (atomic_load_explicit(state, memory_order_acquire) != DUMP_ANSWERED) {
@@ -175,24 +175,25 @@ static bool shard_ask(struct dump *dump, struct dump_shard *d, bool anew)
 	return asked;
 }
 
-static void stuck_print(struct dump *dump, struct dump_shard *d)
+void stuck_print(struct dump *dump, struct dump_shard *d, int sig, unsigned int for_ms,
+		 int64_t wait_ns)
 {
 	char head[128];
 
 	if (atomic_load(&dump->closing))
 		return;
 	snprintf(head, sizeof(head),
-		 "%s[%u]: is stuck: it has not been in its reactor for 1 s: ", log_program_name(),
-		 d->shard->id);
+		 "%s[%u]: is stuck: it has not been in its reactor for %u ms: ", log_program_name(),
+		 d->shard->id, for_ms);
 	pthread_mutex_lock(&dump->lock);
 	if (d->present) {
 		atomic_store(&d->running_state, DUMP_ASKED);
-		pthread_kill(d->thread, STALL_SIGNAL);
+		pthread_kill(d->thread, sig);
 	}
 	pthread_mutex_unlock(&dump->lock);
 	if (atomic_load(&dump->closing))
 		return;
-	if (answered(dump, &d->running_state))
+	if (answered(dump, &d->running_state, wait_ns))
 		where_print(&d->running, head);
 	else
 		dprintf(STDERR_FILENO, "%sand its thread does not say where it is\n", head);
@@ -205,8 +206,8 @@ static void fibers_print(struct dump *dump, struct dump_shard *d)
 
 	snprintf(head, sizeof(head), "%s[%u]: ", log_program_name(), d->shard->id);
 	for (;;) {
-		if (!answered(dump, &d->state)) {
-			stuck_print(dump, d);
+		if (!answered(dump, &d->state, ANSWER_NS)) {
+			stuck_print(dump, d, STALL_SIGNAL, ANSWER_NS / MN_MSEC, ANSWER_NS);
 			return;
 		}
 		for (unsigned int i = 0; i < d->nr_fibers; i++)
@@ -232,12 +233,13 @@ static void *dump_thread(void *arg)
 	thread_name("dump");
 	topology_confine(&dump->world->blocking->cpus);
 	while (!atomic_load(&dump->closing)) {
-		if (sem_wait(&wake))
-			continue;
+		thread_sem_wait(&wake, atomic_load(&dump->watching) ? dump->look_ns : MN_NEVER);
 		for (unsigned int i = 0; i < dump->nr_shards; i++)
 			stall_print(&dump->shard[i]);
 		if (atomic_exchange(&quit, false))
 			quit_print(dump);
+		if (atomic_load(&dump->watching))
+			watch_look(dump);
 	}
 	return NULL;
 }
@@ -272,7 +274,7 @@ void dump_begin(struct mn_world *world)
 	err = thread_start(&dump->thread, dump_thread, dump);
 	dump->begun = !err;
 	if (err) {
-		mn_warn("stalls and SIGQUIT are not reported: %s", strerror(-err));
+		mn_warn("nobody reports stalls, SIGQUIT and stuck stops: %s", strerror(-err));
 		atomic_store(&owner, NULL);
 		return;
 	}
@@ -306,6 +308,8 @@ int dump_open(struct mn_world *world)
 	for (unsigned int i = 0; i < n; i++) {
 		dump->shard[i].shard = world->shards[i];
 		dump->shard[i].item.receive = fibers_gather;
+		dump->shard[i].pulse.receive = pulse_fetch;
+		atomic_init(&dump->shard[i].fetched, true);
 	}
 	world->dump = dump;
 	return 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reports of where a program is: of tasks that keep their shard for too long
- * (smp/stall.c), and of all fibers, when somebody sends SIGQUIT (smp/dump.c).
+ * (smp/stall.c), of all fibers, when somebody sends SIGQUIT (smp/dump.c), and
+ * of shards that hold up a stop (smp/watch.c).
  *
  * Signal handlers and shards only gather; a thread of its own prints, so that
- * a standard error that nobody reads holds up no shard. Between reports the
- * thread sleeps without a time limit.
+ * a standard error that nobody reads holds up no shard. Until a stop is asked
+ * for, it sleeps between reports without a time limit.
  */
 #ifndef SMP_DUMP_H
 #define SMP_DUMP_H
@@ -56,6 +57,11 @@ struct dump_shard {
 	_Atomic(int) running_state;
 	struct where running;
 	uintptr_t stack_high;		/* of the reactor's stack */
+
+	/* While a stop is watched: left at its door, to be fetched. */
+	struct door_item pulse;
+	_Atomic(bool) fetched;		/* it is the printing thread's again */
+	unsigned int missed;		/* steps */
 } __cacheline_aligned;
 
 struct dump {
@@ -63,6 +69,8 @@ struct dump {
 	pthread_t thread;
 	bool begun;
 	_Atomic(bool) closing;
+	_Atomic(bool) watching;		/* a stop was asked for */
+	int64_t look_ns;		/* when the watch takes its next step */
 	unsigned int nr_shards;
 	struct mn_world *world;
 	struct dump_shard shard[];
@@ -88,6 +96,23 @@ void stall_enter(struct dump_shard *d);
 void stall_leave(struct dump_shard *d);
 
 #define STALL_SIGNAL	SIGVTALRM
+
+/*
+ * dump_signal - the handler that answers: by what the shard of its thread runs
+ * For STALL_SIGNAL; and for SIGABRT, while a program is about to abort.
+ */
+void dump_signal(int sig, siginfo_t *info, void *context);
+
+/*
+ * stuck_print - on the printing thread: where one is that does not come to its door
+ * @sig: to ask its thread with; @for_ms: for how long it has not; @wait_ns: for an answer
+ */
+void stuck_print(struct dump *dump, struct dump_shard *d, int sig, unsigned int for_ms,
+		 int64_t wait_ns);
+
+/* smp/watch.c: on a shard, what it found at its door; on the printing thread, a step if it is time */
+void pulse_fetch(struct shard *self, struct door_item *item);
+void watch_look(struct dump *dump);
 
 /* stall_print - on the printing thread: a stall that was found, if there is one */
 void stall_print(struct dump_shard *d);

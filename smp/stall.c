@@ -90,7 +90,7 @@ static void tick(struct shard *self, struct dump_shard *d, const void *context)
 	self->tasks_max = TASKS_CUT;
 }
 
-static void stall_signal(int sig, siginfo_t *info, void *context)
+void dump_signal(int sig, siginfo_t *info, void *context)
 {
 	struct shard *self = mn_self;
 	struct dump *dump = self ? self->world->dump : NULL;
@@ -115,13 +115,13 @@ static void stall_signal(int sig, siginfo_t *info, void *context)
 /* Whoever handles the signal already goes on to do so: then there are no stalls. */
 static bool signal_catch(void)
 {
-	struct sigaction sa = { .sa_sigaction = stall_signal,
+	struct sigaction sa = { .sa_sigaction = dump_signal,
 				.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 	struct sigaction old;
 
 	if (sigaction(STALL_SIGNAL, NULL, &old))
 		return false;
-	if (old.sa_sigaction == stall_signal)
+	if (old.sa_sigaction == dump_signal)
 		return true;
 	return old.sa_handler == SIG_DFL && !sigaction(STALL_SIGNAL, &sa, NULL);
 }

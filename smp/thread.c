@@ -17,7 +17,6 @@
 #include "smp/mesh.h"
 #include "smp/thread.h"
 #include "smp/topology.h"
-#include "smp/watch.h"
 
 static void thread_prepare(struct shard *shard)
 {
@@ -27,14 +26,12 @@ static void thread_prepare(struct shard *shard)
 		mn_warn("cannot pin shard %u to CPU %d: %s", shard->id, shard->cpu,
 			strerror(errno));
 	guard_thread_enter();
-	watch_enter(shard);
 	dump_enter(shard);
 }
 
 static void thread_end(struct shard *shard)
 {
 	dump_leave(shard);
-	watch_leave(shard);
 	guard_thread_leave();
 }
 
@@ -95,6 +92,19 @@ bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_n
 	if (deadline_ns == MN_NEVER)
 		return !pthread_cond_wait(cond, lock);
 	return !pthread_cond_timedwait(cond, lock, &until);
+}
+
+void thread_sem_wait(sem_t *sem, int64_t deadline_ns)
+{
+	struct timespec until = {
+		.tv_sec = deadline_ns / MN_SEC,
+		.tv_nsec = deadline_ns % MN_SEC,
+	};
+
+	if (deadline_ns == MN_NEVER)
+		sem_wait(sem);
+	else
+		sem_clockwait(sem, CLOCK_MONOTONIC, &until);
 }
 
 void thread_pause(int64_t ns)

@@ -4,6 +4,7 @@
 #define SMP_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdint.h>
 
 /* thread_start - a thread that blocks all signals but its own faults; 0 or -errno */
@@ -21,6 +22,9 @@ void thread_cond_init(pthread_cond_t *cond);
  * a reason, and may return false though the condition has come: look.
  */
 bool thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline_ns);
+
+/* thread_sem_wait - the same for a semaphore; it may return without a reason, too */
+void thread_sem_wait(sem_t *sem, int64_t deadline_ns);
 
 /* thread_pause - do nothing for a while, or until a signal comes */
 void thread_pause(int64_t ns);

@@ -122,9 +122,11 @@ struct trouble {
 };
 
 static const struct trouble troubles[] = {
-	{ spin, 1, "in fiber spinner\n" },    { block, 2, "in fiber blocker\n" },
-	{ turn_bad, 0, "in fiber spinner\n" }, { turn_bad, 2, "in fiber spinner\n" },
-	{ spin_in_task, 1, "in no fiber\n" },
+	{ spin, 1, "fiber spinner, group default\n" },
+	{ block, 2, "fiber blocker, group default\n" },
+	{ turn_bad, 0, "fiber spinner, group default\n" },
+	{ turn_bad, 2, "fiber spinner, group default\n" },
+	{ spin_in_task, 1, "no fiber, group default\n" },
 };
 
 #define NR_TROUBLES	((int)ARRAY_SIZE(troubles))
@@ -148,8 +150,8 @@ START_TEST(a_stop_names_the_shard_and_the_fiber_that_is_stuck_and_aborts)
 	run(&outcome, backend, SHORT, trouble_fiber, (void *)(uintptr_t)trouble);
 	ck_assert_int_eq(outcome.code, -SIGABRT);
 	snprintf(text, sizeof(text),
-		 "shard %u is stuck: it has not been in its reactor for 300 ms, %s", trouble->shard,
-		 trouble->says);
+		 "stuck[%u]: is stuck: it has not been in its reactor for 300 ms: %s",
+		 trouble->shard, trouble->says);
 	ck_said(&outcome, text);
 }
 END_TEST
@@ -175,8 +177,8 @@ START_TEST(another_shard_can_stop_when_the_main_fiber_is_stuck)
 	need_backend(serving[_i]);
 	run(&outcome, serving[_i], SHORT, main_spins, NULL);
 	ck_assert_int_eq(outcome.code, -SIGABRT);
-	ck_said(&outcome, "shard 0 is stuck");
-	ck_said(&outcome, "in fiber spinner\n");
+	ck_said(&outcome, "stuck[0]: is stuck");
+	ck_said(&outcome, "fiber spinner, group default\n");
 }
 END_TEST
 
@@ -194,10 +196,10 @@ START_TEST(all_that_are_stuck_are_named)
 	need_backend(serving[_i]);
 	run(&outcome, serving[_i], SHORT, several_spin, NULL);
 	ck_assert_int_eq(outcome.code, -SIGABRT);
-	ck_said(&outcome, "shard 1 is stuck");
-	ck_said(&outcome, "in fiber spinner\n");
-	ck_said(&outcome, "shard 2 is stuck");
-	ck_said(&outcome, "in fiber blocker\n");
+	ck_said(&outcome, "stuck[1]: is stuck");
+	ck_said(&outcome, "fiber spinner, group default\n");
+	ck_said(&outcome, "stuck[2]: is stuck");
+	ck_said(&outcome, "fiber blocker, group default\n");
 }
 END_TEST
 
