@@ -178,8 +178,8 @@ void mn_yield(void)
 	park(shard, fiber);
 }
 
-int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
-		struct mn_fiber **handle)
+int fiber_spawn_from(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
+		     struct mn_fiber **handle, const void *from)
 {
 	struct fiber_pool *pool = &shard->fibers;
 	struct mn_fiber *fiber = pool->free;
@@ -206,6 +206,7 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	fiber->detached = !handle;
 	fiber->ended = false;
 	fiber->fn = fn;
+	fiber->from = from;
 	fiber->arg = arg;
 	fiber->name = NULL;
 	fiber->nr_held = 0;
@@ -226,14 +227,19 @@ int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size
 	return 0;
 }
 
-int(mn_spawn)(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
+int fiber_spawn_here(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber, const void *from)
 {
 	struct shard *shard = mn_self;
 	struct mn_fiber *self = shard->fiber;
 
 	if (self && self->scope)
-		return scope_spawn(self->scope, fn, arg, fiber);
-	return fiber_spawn(shard, fn, arg, 0, fiber);
+		return scope_spawn(self->scope, fn, arg, fiber, from);
+	return fiber_spawn_from(shard, fn, arg, 0, fiber, from);
+}
+
+int(mn_spawn)(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber)
+{
+	return fiber_spawn_here(fn, arg, fiber, FIBER_FROM);
 }
 
 /* fiber_wait(), inlined: one call less is one mispredicted return less. */

@@ -28,15 +28,16 @@ struct mn_fiber {
 	int32_t asked;			/* the same outside of the scopes that it has opened */
 	struct mn_scope *scope;		/* the innermost that it is in, or NULL */
 	uint32_t nr_held;		/* debug builds: of the ledger, on its stack */
+	bool detached;
+	bool ended;
 
 	/* per life */
 	struct mn_scope *home;		/* that it was started in, or NULL */
 	struct mn_fiber *sibling;	/* in there */
 	struct mn_fiber **psibling;
 	const char *where;		/* file:line that opened the innermost of its own */
-	bool detached;
-	bool ended;
 	mn_fiber_fn fn;
+	const void *from;		/* code that spawned it, or NULL */
 	void *arg;
 	struct mn_future done;
 	const char *name;
@@ -81,15 +82,28 @@ void fiber_pool_close(struct fiber_pool *pool);
 #define FIBER_COPY_MAX	1024
 
 /*
- * fiber_spawn - mn_spawn() on a given shard, with a copy of the argument
+ * fiber_spawn, fiber_spawn_from - mn_spawn() on a given shard, with a copy of the argument
  * @copy_size: 0, or how many bytes at @arg to copy onto the fiber's stack; @fn
  *	then gets the copy, which is aligned as malloc() would; with @arg NULL,
  *	room for it, which the caller fills, at fiber->arg
+ * @from: FIBER_FROM of who spawns; NULL: the runtime does
  *
  * Return: 0, -ENOMEM, or -E2BIG for more than FIBER_COPY_MAX bytes.
  */
-int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
-		struct mn_fiber **fiber);
+int fiber_spawn_from(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
+		     struct mn_fiber **fiber, const void *from);
+
+static inline int fiber_spawn(struct shard *shard, mn_fiber_fn fn, void *arg, size_t copy_size,
+			      struct mn_fiber **fiber)
+{
+	return fiber_spawn_from(shard, fn, arg, copy_size, fiber, NULL);
+}
+
+/* fiber_spawn_here - mn_spawn(), for those that know who called them: @from */
+int fiber_spawn_here(mn_fiber_fn fn, void *arg, struct mn_fiber **fiber, const void *from);
+
+/* FIBER_FROM - where the public function that asks will return to: its caller, in any build */
+#define FIBER_FROM	__builtin_return_address(0)
 
 /*
  * fiber_park - suspend the running fiber until its task is scheduled

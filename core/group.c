@@ -137,7 +137,7 @@ int(mn_spawn_in)(unsigned int group, mn_fiber_fn fn, void *arg, struct mn_fiber 
 	if (!group_exists(s, group))
 		return -EINVAL;
 	old = group_swap(s, group);
-	err = (mn_spawn)(fn, arg, fiber);
+	err = fiber_spawn_here(fn, arg, fiber, FIBER_FROM);
 	group_swap(s, old);
 	return err;
 }

@@ -214,14 +214,15 @@ static bool inside(const struct mn_fiber *fiber, const struct mn_scope *scope)
 	return at;
 }
 
-int scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg, struct mn_fiber **handle)
+int scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg, struct mn_fiber **handle,
+		const void *from)
 {
 	struct mn_fiber *fiber;
 	int err;
 
 	if (scope->stop)
 		return scope->stop;
-	err = fiber_spawn(mn_self, fn, arg, 0, &fiber);
+	err = fiber_spawn_from(mn_self, fn, arg, 0, &fiber, from);
 	if (err)
 		return err;
 	fiber->scope = fiber->home = scope;
@@ -236,11 +237,11 @@ int scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg, struct mn_fib
 	return 0;
 }
 
-int mn_scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg)
+int(mn_scope_spawn)(struct mn_scope *scope, mn_fiber_fn fn, void *arg)
 {
 	if (IS_ENABLED(CONFIG_DEBUG) && !inside(mn_self->fiber, scope))
 		bug("a fiber is started in a scope from outside of it, opened", scope->where);
-	return scope_spawn(scope, fn, arg, NULL);
+	return scope_spawn(scope, fn, arg, NULL, FIBER_FROM);
 }
 
 int scope_ends(struct mn_fiber *fiber, int res)

@@ -10,8 +10,9 @@ struct shard;
 /* scope_stop - mn_scope_cancel() here, with a reason: -ECANCELED or -ETIMEDOUT */
 void scope_stop(struct mn_scope *scope, int why);
 
-/* scope_spawn - mn_scope_spawn() with or without a handle */
-int scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg, struct mn_fiber **handle);
+/* scope_spawn - mn_scope_spawn() with or without a handle; @from: FIBER_FROM */
+int scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg, struct mn_fiber **handle,
+		const void *from);
 
 /*
  * scope_ends - a fiber that is in a scope has returned from its function

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/future.h"
 #include "core/sched.h"
 #include "core/where.h"
 
@@ -36,7 +37,12 @@ static void where_identify(const struct shard *s, const struct mn_fiber *fiber, 
 	const char *names[] = { fiber && fiber->name ? fiber->name : "",
 				sched_group_name(s, group) };
 
-	*where = (struct where){ .fiber = fiber, .fn = fiber ? fiber->fn : NULL };
+	*where = (struct where){ .fiber = fiber };
+	if (fiber) {
+		where->fn = fiber->fn;
+		where->from = frame_code((uintptr_t)fiber->from);
+		where->origin = fiber->from ? future_origin(&fiber->done) : NULL;
+	}
 	memcpy(where->name, names[0], strnlen(names[0], sizeof(where->name) - 1));
 	memcpy(where->group, names[1], strnlen(names[1], sizeof(where->group) - 1));
 }

@@ -20,6 +20,8 @@ struct where {
 	char name[32];			/* of the fiber; empty: it has none */
 	char group[MN_GROUP_NAME_MAX];
 	mn_fiber_fn fn;			/* what was spawned */
+	uintptr_t from;			/* by the code at this address, or 0 */
+	const char *origin;		/* that is file:line, in debug builds */
 	const char *wait;		/* the function in which it waits, or NULL */
 	int64_t for_ns;			/* how long */
 	unsigned int nr_frames;

@@ -92,6 +92,10 @@ void where_print(const struct where *where, const char *head)
 		dprintf(STDERR_FILENO, "%sno fiber, group %s\n", head, where->group);
 	if (where->fn)
 		address_print("    spawned as ", (uintptr_t)where->fn, false);
+	if (where->origin)
+		dprintf(STDERR_FILENO, "    spawned at %s\n", where->origin);
+	if (where->from)
+		address_print("    spawned by ", where->from, true);
 	for (unsigned int i = 0; i < where->nr_frames; i++)
 		address_print("    ", where->frame[i], i > 0);
 }

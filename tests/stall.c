@@ -111,6 +111,20 @@ static bool said_frame(const void *function, size_t size)
 	return false;
 }
 
+/* By code of this function; and in debug builds, at a line of this file. */
+static void ck_said_spawned_in(const void *function, size_t size)
+{
+	const char *line = strstr(outcome.said, "\n    spawned by ");
+	const char *at = line ? strchr(line + 1, '[') : NULL;
+	unsigned long address;
+
+	ck_assert_msg(at && sscanf(at, "[%lx]", &address) == 1 &&
+			      address - (uintptr_t)function < size,
+		      "not spawned in %p: \"%.3000s\"", function, outcome.said);
+	if (IS_ENABLED(CONFIG_DEBUG))
+		ck_said("\n    spawned at tests/stall.c:");
+}
+
 /* ---- stalls ---- */
 
 static _Thread_local volatile uint64_t work;
@@ -161,6 +175,7 @@ START_TEST(a_fiber_that_does_not_give_way_is_named_with_its_group_and_frames)
 				 "fiber hog, group hogs\n"),
 			 1);
 	ck_said_address("spawned as ", stalls);
+	ck_said_spawned_in(stall_fiber, 512);
 	if (IS_ENABLED(CONFIG_FRAME_POINTER) && IS_ENABLED(CONFIG_SANITIZE_NONE))
 		ck_assert_msg(said_frame(stalls, 256), "not in \"%.3000s\"", outcome.said);
 }

@@ -107,6 +107,10 @@ MN_API void mn_scope_open_at(struct mn_scope *scope, const struct mn_scope_optio
  */
 MN_API int mn_scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg);
 
+#ifdef CONFIG_DEBUG	/* so that reports can say where */
+#define mn_scope_spawn(...)	(mn__origin(MN__HERE), mn_scope_spawn(__VA_ARGS__))
+#endif
+
 /**
  * mn_scope_cancel - stop a scope
  * @scope: open
