@@ -44,6 +44,22 @@ static int close_once(int fd)
 	return res == -EBADF ? res : 0;
 }
 
+/* Of a blocking socket: such a connect either is done at once, or tries again later. */
+static int connect_now(const struct mn_op *op)
+{
+	int flags = fcntl(op->fd, F_GETFL), err = 0;
+
+	if (flags < 0)
+		return -errno;
+	if (!(flags & O_NONBLOCK))
+		fcntl(op->fd, F_SETFL, flags | O_NONBLOCK);
+	if (connect(op->fd, op->addr.sa, op->addr.len))
+		err = -errno;
+	if (!(flags & O_NONBLOCK))
+		fcntl(op->fd, F_SETFL, flags);
+	return err;
+}
+
 static int getsockname_plain(int fd, struct sockaddr *sa, socklen_t *len)
 {
 	return getsockname(fd, sa, len);
@@ -61,6 +77,12 @@ int64_t inline_op(struct mn_op *op, bool nonblock)
 		return platform_socket(op->socket.family, op->socket.type, nonblock);
 	case MN_OP_BIND:
 		return result(bind(op->fd, op->addr.sa, op->addr.len));
+	case MN_OP_CONNECT_NOW:
+		return connect_now(op);
+	case MN_OP_UNIX_BIND:
+		return unix_bind(op);
+	case MN_OP_UNIX_UNBIND:
+		return unix_unbind(op);
 	case MN_OP_LISTEN:
 		return result(listen(op->fd, op->value));
 	case MN_OP_ACCEPT:

@@ -23,6 +23,15 @@ static inline bool op_is_inline(const struct mn_op *op)
 int64_t inline_op(struct mn_op *op, bool nonblock);
 
 /*
+ * unix_bind - bind a Unix socket; see unix.c
+ * Its address replaces a file of a socket that nobody answers at. With a
+ * backlog it listens, too, before another can take it for a dead one. @mode:
+ * of the file; 0: what the umask leaves. Returns which file it is, or -errno.
+ */
+int64_t unix_bind(const struct mn_op *op);
+int64_t unix_unbind(const struct mn_op *op);
+
+/*
  * Signals arrive at a handler, which counts them and writes to a descriptor
  * that the backend polls: that works everywhere. One world in a process may
  * catch some, since signals are the process's.

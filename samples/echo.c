@@ -2,7 +2,7 @@
 /*
  * mn-echo: sends back what it receives, on every CPU.
  *
- *	mn-echo [--listen=ADDR:PORT] [--mode=fiber|input] [--migrate-every=N]
+ *	mn-echo [--listen=ADDR:PORT|unix:PATH] [--mode=fiber|input] [--migrate-every=N]
  *		[runtime options]
  *
  * The two modes are the two ways to serve: a fiber for each connection, or
@@ -16,7 +16,8 @@
 
 #include <miniss/miniss.h>
 
-MN_APP_PARAM(str, listen, "127.0.0.1:7777", 1, 63, "address and port; port 0: any free one");
+MN_APP_PARAM(str, listen, "127.0.0.1:7777", 1, 127,
+	     "address and port (0: any free one), or unix:/path");
 MN_APP_PARAM(str, mode, "fiber", 1, 8, "fiber: one for each connection; input: borrowed");
 MN_APP_PARAM(uint, migrate_every, 0, 0, 1000000,
 	     "reads after which a connection moves to the next shard; 0: never");

@@ -56,6 +56,7 @@ static const struct {
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
+	SUITE_ENTRY(unix_sockets),
 	SUITE_ENTRY(migrate),
 	SUITE_ENTRY(cancel),
 	SUITE_ENTRY(histogram),

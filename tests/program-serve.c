@@ -320,6 +320,75 @@ START_TEST(mn_load_fails_where_nobody_listens)
 }
 END_TEST
 
+/* ---- Unix sockets ---- */
+
+static const char *unix_path(void)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "/tmp/mn-program-%d", (int)getpid());
+	return path;
+}
+
+static const char *unix_listen(void)
+{
+	static char listen[80];
+
+	snprintf(listen, sizeof(listen), "--listen=unix:%s", unix_path());
+	return listen;
+}
+
+START_TEST(mn_load_finds_no_error_over_a_unix_socket)
+{
+	char backend[64];
+	int code;
+
+	need_backend(serving[_i]);
+	snprintf(backend, sizeof(backend), "--backend=%s", serving[_i]);
+	program_start(&p, NULL, ARGS("mn-echo", backend, "--cpus=2", unix_listen()));
+	ck_assert(program_wait_err(&p, "listening on unix:"));
+	code = program_run(&load, NULL,
+			   ARGS("mn-load", strchr(unix_listen(), '=') + 1, backend, "--seconds=1",
+				"--connections=32", "--size=600", "--pipeline=4", "--json"));
+	ck_assert_msg(code == 0, "%d: %s", code, program_err(&load));
+	ck_assert_double_eq(json_number(program_out(&load), "errors"), 0);
+	ck_assert_double_ge(json_number(program_out(&load), "bytes"), 600);
+	program_stop(&p);
+	ck_assert_int_ne(access(unix_path(), F_OK), 0);
+}
+END_TEST
+
+static void unix_killed(void)
+{
+	program_start(&p, NULL, ARGS("mn-echo", unix_listen()));
+	ck_assert(program_wait_err(&p, "listening on unix:"));
+	kill(p.pid, SIGKILL);
+	ck_assert_int_eq(program_exit(&p), -SIGKILL);
+	ck_assert_int_eq(access(unix_path(), F_OK), 0);
+}
+
+/* Both may find it dead; the one must not remove what the other has made. */
+START_TEST(of_two_that_start_at_a_dead_unix_socket_one_serves)
+{
+	for (int i = 0; i < 10; i++) {
+		struct program *lost;
+
+		unix_killed();
+		program_start(&p, NULL, ARGS("mn-echo", unix_listen()));
+		program_start(&load, NULL, ARGS("mn-echo", unix_listen()));
+		while (program_alive(&p) && program_alive(&load))
+			test_pause_ms(1);
+		lost = program_alive(&p) ? &load : &p;
+		ck_assert_int_eq(program_exit(lost), 1);
+		program_said(program_err(lost), ARGS("Address already in use"));
+		lost = lost == &p ? &load : &p;
+		ck_assert(program_wait_err(lost, "listening on unix:"));
+		ck_assert_int_eq(access(unix_path(), F_OK), 0);
+		program_stop(lost);
+	}
+}
+END_TEST
+
 TCase *tcase_program_load(void)
 {
 	TCase *tc = tcase_create("program-load");
@@ -329,5 +398,7 @@ TCase *tcase_program_load(void)
 	tcase_add_loop_test(tc, mn_load_finds_no_error_in_mn_echo, 0, LOAD_CASES);
 	tcase_add_loop_test(tc, mn_load_finds_no_error_while_connections_move, 0, 4);
 	tcase_add_loop_test(tc, mn_load_fails_where_nobody_listens, 0, NR_SERVING);
+	tcase_add_loop_test(tc, mn_load_finds_no_error_over_a_unix_socket, 0, NR_SERVING);
+	tcase_add_test(tc, of_two_that_start_at_a_dead_unix_socket_one_serves);
 	return tc;
 }

@@ -3,13 +3,14 @@
 #ifndef TESTS_SITE_H
 #define TESTS_SITE_H
 
+#include <miniss/addr.h>
 #include <miniss/serve.h>
 
 #include "tests/run.h"
 
 struct site {
 	struct mn_server conf;
-	char addr[64];
+	char addr[MN_ADDR_TEXT_MAX];
 	struct mn_future up;
 	struct mn_fiber *fiber;
 	int conns;	/* handlers that ran to their end; shard 0 only */

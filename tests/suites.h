@@ -48,6 +48,7 @@ SUITE(timer);
 SUITE(timer_queue);
 SUITE(topology);
 SUITE(topology_sys);
+SUITE(unix_sockets);
 SUITE(uring_waker);
 SUITE(wake);
 

@@ -128,7 +128,9 @@ void sock_name_from(struct net *net, struct sock *sock, const struct name *remot
 	if (sock->local.len)
 		return;
 	sock->local = *remote;
-	if (name_port(&sock->local)) {
+	if (!name_port(&sock->local)) {
+		sock->local.len = sizeof(sa_family_t);	/* it has no name */
+	} else {
 		*name_port(&sock->local) = 0;
 		port_assign(net, &sock->local);
 	}
@@ -344,15 +346,26 @@ void net_close(struct net *net)
 			sock_close(net, net->fds[i]);
 }
 
-static int64_t sock_accept(struct net *net, struct mn_op *op)
+/* What would wait as another operation, now or not at all. */
+static int64_t try_now(struct net *net, struct mn_op *op, uint8_t code)
 {
 	int64_t res;
-	uint8_t code = op->code;
+	uint8_t own = op->code;
 
-	op->code = MN_OP_ACCEPT_STREAM;
-	res = net_try(net, NULL, op);
 	op->code = code;
+	res = net_try(net, NULL, op);
+	op->code = own;
 	return res == NOT_YET ? -EAGAIN : res;
+}
+
+static int64_t sock_accept(struct net *net, struct mn_op *op)
+{
+	return try_now(net, op, MN_OP_ACCEPT_STREAM);
+}
+
+static int64_t sock_connect_now(struct net *net, struct mn_op *op)
+{
+	return try_now(net, op, MN_OP_CONNECT);
 }
 
 int64_t net_call(struct net *net, struct mn_op *op)
@@ -361,12 +374,18 @@ int64_t net_call(struct net *net, struct mn_op *op)
 
 	if (op->code == MN_OP_SOCKET)
 		return net_socket(net, op);
+	if (op->code == MN_OP_UNIX_UNBIND)	/* there are no files */
+		return 0;
 	sock = net_sock(net, op->fd);
 	if (!sock)
 		return -EBADF;
 	switch (op->code) {
 	case MN_OP_BIND:
 		return sock_bind(net, sock, op);
+	case MN_OP_UNIX_BIND:
+		return sock_bind(net, sock, op);
+	case MN_OP_CONNECT_NOW:
+		return sock_connect_now(net, op);
 	case MN_OP_LISTEN:
 		return sock_listen(net, sock, op->value);
 	case MN_OP_ACCEPT:

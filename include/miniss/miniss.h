@@ -3,6 +3,7 @@
 #ifndef MINISS_MINISS_H
 #define MINISS_MINISS_H
 
+#include <miniss/addr.h>
 #include <miniss/alien.h>
 #include <miniss/blocking.h>
 #include <miniss/buf.h>

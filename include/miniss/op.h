@@ -36,6 +36,9 @@ enum mn_opcode {
 	MN_OP_GETPEERNAME,	/* the same for the other end */
 	MN_OP_SIGNAL_CATCH,	/* caught.set, caught.once: what MN_OP_SIGNAL waits for */
 	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
+	MN_OP_CONNECT_NOW,	/* the same as CONNECT for what need not wait: -EAGAIN if it has to */
+	MN_OP_UNIX_BIND,	/* fd, bind: in the place of a dead socket; result: MN_OP_UNIX_UNBIND's @ino */
+	MN_OP_UNIX_UNBIND,	/* unbind: remove the file, if it is that one still */
 	MN_OP_ADVANCE,		/* advance.ns: in a virtual world; waits there, -EOPNOTSUPP elsewhere */
 	MN_OP_CLOSE,		/* fd: with no operation of its own in flight */
 	MN_OP_NR
@@ -58,6 +61,8 @@ struct mn_op {
 		struct { void *base; size_t len; } buf;
 		struct { struct msghdr *hdr; } msg;
 		struct { const struct sockaddr *sa; socklen_t len; } addr;
+		struct { const struct sockaddr *sa; socklen_t len; uint16_t mode, backlog; } bind;
+		struct { const struct sockaddr *sa; uint64_t ino; } unbind;
 		struct { uint32_t *counts; } signal;		/* [n-1]: of signal n */
 		struct { uint64_t set, once; } caught;		/* bit n-1: signal n */
 		struct { int64_t ns; } advance;

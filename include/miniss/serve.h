@@ -28,7 +28,10 @@ enum mn_accept { MN_ACCEPT_DEFAULT, MN_ACCEPT_REUSEPORT, MN_ACCEPT_LEAST };
 
 /**
  * struct mn_server - how to serve; zero means the default
- * @addr: "ADDRESS:PORT"; port 0 lets the kernel choose one for all shards
+ * @addr: "ADDRESS:PORT"; port 0 lets the kernel choose one for all shards.
+ *	Or "unix:/path", "unix:@name" (miniss/addr.h): shard 0 listens, and hands
+ *	each connection to the shard that has fewest. A file that a dead server
+ *	left is replaced, one that is served is not; at the end it is removed
  * @on_conn: one of these two
  * @on_input: one of these two
  * @arg: handed to every call; shared by all shards, so keep it read-only
@@ -41,6 +44,8 @@ enum mn_accept { MN_ACCEPT_DEFAULT, MN_ACCEPT_REUSEPORT, MN_ACCEPT_LEAST };
  * @drain_timeout_ns: at the stop, how long connections may go on before they
  *	are cancelled. Default: --net.drain_timeout_ms
  * @backlog: of each listening socket. Default: --net.backlog
+ * @unix_mode: permissions of a Unix socket's file, as 0660; who may write to
+ *	it may connect. Default: what the umask leaves of 0777
  * @on_listening: called on shard 0 when every shard accepts, with the
  *	address and port as text
  */
@@ -52,6 +57,7 @@ struct mn_server {
 	enum mn_accept accept;
 	unsigned int conns_max;
 	unsigned int backlog;
+	unsigned int unix_mode;
 	int64_t idle_timeout_ns;
 	int64_t drain_timeout_ns;
 	void (*on_listening)(const char *addr, void *arg);
@@ -60,13 +66,14 @@ struct mn_server {
 /**
  * mn_serve_with - serve until the program is asked to stop
  *
- * From a fiber; suspends. Every shard listens (SO_REUSEPORT) and accepts.
+ * From a fiber; suspends. Every shard listens (SO_REUSEPORT) and accepts, or
+ * of a Unix socket shard 0.
  * On SIGTERM, SIGINT, mn_stop() or cancellation: what is queued is accepted,
  * the listeners close, connections drain up to the limit, are then
  * cancelled, and the call returns. A second signal ends the process at once.
  *
- * Return: 0 after a stop; -EINVAL for a bad address or --net.accept; -EADDRINUSE, -EACCES,
- * ...: then nothing listens on any shard, and a message was logged.
+ * Return: 0 after a stop; -EINVAL for a bad address or --net.accept, -ENAMETOOLONG for a path that
+ * is too long; -EADDRINUSE, -EACCES, ...: then nothing listens on any shard, and a message was logged.
  */
 MN_API int mn_serve_with(const struct mn_server *server);
 

@@ -21,15 +21,16 @@ struct mn_stream;
 typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
 
 /**
- * mn_connect - open a TCP connection
- * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"
- * @timeout_ns: from now; MN_NEVER for the kernel's own limit
+ * mn_connect - open a connection
+ * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"; "unix:/path", "unix:@name"
+ * @timeout_ns: from now; MN_NEVER for the kernel's own limit; of a Unix
+ *	socket whose server is slow to accept there is none
  * @stream: the new stream, closed by the caller with mn_stream_close()
  *
  * From a fiber; suspends.
  *
  * Return: 0; -EINVAL for an address that cannot be read; -ETIMEDOUT,
- * -ECANCELED, -ECONNREFUSED, -EMFILE and what else connect(2) reports.
+ * -ECANCELED, -ECONNREFUSED, -ENOENT, -EMFILE and what else connect(2) reports.
  */
 MN_API int mn_connect(const char *addr, int64_t timeout_ns, struct mn_stream **stream);
 

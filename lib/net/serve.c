@@ -79,14 +79,14 @@ static int serve_start(struct serve *serve)
 
 static int serve_until_stop(struct serve *serve)
 {
-	char text[ADDR_TEXT_MAX];
+	char text[MN_ADDR_TEXT_MAX];
 	int err = serve_start(serve);
 
 	if (err)
 		return err;
 	/* Who reads that we listen may stop us at once. */
 	stop_listen(mn_self->world);
-	addr_format(&serve->addr, text, sizeof(text));
+	mn_addr_format(&serve->addr, text, sizeof(text));
 	mn_info("listening on %s, %u shards, %s", text, mn_shards(),
 		mn_self->world->backend.driver->name);
 	if (serve->conf.on_listening)
@@ -103,7 +103,8 @@ static void parts_close(struct serve *serve)
 
 static int parts_open(struct serve *serve)
 {
-	bool least = serve->conf.accept == MN_ACCEPT_LEAST && mn_shards() > 1;
+	bool least = (serve->conf.accept == MN_ACCEPT_LEAST || serve_unix(serve)) &&
+		     mn_shards() > 1;
 
 	serve->part = mem_alloc(mn_shards() * sizeof(*serve->part));
 	serve->load = least ? mem_alloc(mn_shards() * sizeof(*serve->load)) : NULL;
@@ -120,15 +121,16 @@ int mn_serve_with(const struct mn_server *conf)
 
 	if (mn_self->id)
 		return -EXDEV;
-	if (!conf->on_conn == !conf->on_input)
+	if (!conf->on_conn == !conf->on_input || conf->unix_mode > 0777)
 		return -EINVAL;
-	err = addr_parse(conf->addr, &serve.addr);
-	if (err) {
-		mn_err("%s: not an address: it should be like 127.0.0.1:7777 or [::1]:7777",
+	err = mn_addr_parse(conf->addr, &serve.addr);
+	if (err == -ENAMETOOLONG)
+		mn_err("%s: the path of a socket may have 107 bytes", conf->addr);
+	else if (err)
+		mn_err("%s: not an address: it should be like 127.0.0.1:7777, [::1]:7777 or unix:/path",
 		       conf->addr);
-		return err;
-	}
-	err = conf_defaults(&serve.conf);
+	if (!err)
+		err = conf_defaults(&serve.conf);
 	if (!err)
 		err = parts_open(&serve);
 	if (err)

@@ -18,7 +18,7 @@ static void accepted(struct mn_op *op, int64_t res);
 
 static void accept_start(struct server *server)
 {
-	if (server->stopping || mn_op_in_flight(&server->accept))
+	if (server->stopping || server->fd < 0 || mn_op_in_flight(&server->accept))
 		return;
 	if (place_full(server)) {
 		/* Of places that come free elsewhere nobody tells us. */
@@ -89,6 +89,31 @@ void server_ended(struct server *server)
 		mn_future_resolve(&server->drained, 0);
 }
 
+static int unix_socket(struct server *server)
+{
+	struct serve *serve = server->serve;
+	int fd = mn_self->id ? -1 : socket_open(AF_UNIX);
+	int err;
+
+	if (mn_self->id || fd < 0)
+		return mn_self->id ? 0 : fd;
+	err = socket_bind_unix(fd, &serve->addr, (uint16_t)serve->conf.unix_mode,
+			       (uint16_t)min(serve->conf.backlog, UINT16_MAX), &serve->ino);
+	if (err)
+		socket_close(fd);	/* and the file, if there is one, is another's */
+	else
+		server->fd = fd;
+	return err;
+}
+
+static void listener_close(struct server *server)
+{
+	if (serve_unix(server->serve))
+		socket_unbind_unix(&server->serve->addr, server->serve->ino);
+	socket_close(server->fd);
+	server->fd = -1;
+}
+
 /*
  * The first shard binds without SO_REUSEPORT, so that a second server on the
  * port is refused; then sets it, so that the others can join.
@@ -131,14 +156,17 @@ int server_bind(void *arg)
 	list_init(&server->waiting);
 	mn_timer_init(&server->retry, accept_retry);
 	mn_future_init(&server->drained);
-	return server_socket(server, mn_self->id == 0);
+	return serve_unix(server->serve) ? unix_socket(server) :
+					   server_socket(server, mn_self->id == 0);
 }
 
 int server_listen(void *arg)
 {
 	struct server *server = server_part(arg);
-	int err = socket_listen(server->fd, (int)server->serve->conf.backlog);
+	int err = 0;
 
+	if (server->fd >= 0)
+		err = socket_listen(server->fd, (int)server->serve->conf.backlog);
 	if (!err)
 		accept_start(server);
 	return err;
@@ -178,17 +206,16 @@ int server_quiet(void *arg)
 {
 	struct server *server = server_part(arg);
 
-	if (server->fd < 0)	/* asked again, since another shard could not */
-		return 0;
 	server->stopping = true;
 	mn_timer_cancel(&server->retry);
+	if (server->fd < 0)	/* another shard listens; or asked again, since one could not */
+		return 0;
 	mn_op_cancel(&server->accept);
 	if (mn_op_in_flight(&server->accept))
 		fiber_wait(&server->accept.done);
 	accept_queued(server);
 	place_wait(server);
-	socket_close(server->fd);
-	server->fd = -1;
+	listener_close(server);
 	return 0;
 }
 
@@ -219,7 +246,7 @@ int server_close(void *arg)
 	if (!server)
 		return 0;
 	if (server->fd >= 0)
-		socket_close(server->fd);
+		listener_close(server);
 	mem_free(server);
 	return 0;
 }

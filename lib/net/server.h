@@ -11,11 +11,11 @@
 #ifndef LIB_NET_SERVER_H
 #define LIB_NET_SERVER_H
 
+#include <miniss/addr.h>
 #include <miniss/serve.h>
 
 #include "core/log.h"
 #include "core/shard.h"
-#include "lib/net/addr.h"
 #include "lib/net/stream.h"
 
 /* How many connections a shard has, those on their way to it included. */
@@ -26,7 +26,8 @@ struct load {
 /* On the stack of the fiber that serves; read by all shards. */
 struct serve {
 	struct mn_server conf;		/* with the defaults filled in */
-	struct addr addr;		/* with the port that was chosen */
+	struct mn_addr addr;		/* with the port that was chosen */
+	uint64_t ino;			/* of the file that a Unix socket has; shard 0's */
 	struct server **part;		/* one a shard, each touched by its own */
 	struct load *load;		/* one a shard; NULL: each keeps what it accepts */
 };
@@ -34,7 +35,7 @@ struct serve {
 /* One shard's part. */
 struct server {
 	struct serve *serve;
-	int fd;
+	int fd;				/* that listens, or -1: another shard does */
 	struct mn_op accept;
 	struct mn_timer retry;		/* accepting failed; try again */
 	unsigned int group;		/* of what serves: that of who called mn_serve() */
@@ -55,6 +56,12 @@ struct conn {
 	struct mn_fiber *fiber;		/* that runs the handler, or NULL */
 	struct mn_task input;		/* on_input: borrow a fiber */
 };
+
+/* serve_unix - one listener, on shard 0: such addresses cannot be shared by several */
+static inline bool serve_unix(const struct serve *serve)
+{
+	return serve->addr.sa.sa_family == AF_UNIX;
+}
 
 /* server_part - this shard's */
 static inline struct server *server_part(struct serve *serve)

@@ -12,14 +12,52 @@ int socket_open(int family)
 	return (int)op_call(&op);
 }
 
-int socket_bind(int fd, const struct addr *addr)
+static int call_addr(enum mn_opcode code, int fd, const struct mn_addr *addr)
 {
 	struct mn_op op;
 
-	op_init(&op, MN_OP_BIND, fd);
+	op_init(&op, code, fd);
 	op.addr.sa = &addr->sa;
 	op.addr.len = addr->len;
 	return (int)op_call(&op);
+}
+
+int socket_bind(int fd, const struct mn_addr *addr)
+{
+	return call_addr(MN_OP_BIND, fd, addr);
+}
+
+int socket_connect_now(int fd, const struct mn_addr *addr)
+{
+	return call_addr(MN_OP_CONNECT_NOW, fd, addr);
+}
+
+int socket_bind_unix(int fd, const struct mn_addr *addr, uint16_t mode, uint16_t backlog,
+		     uint64_t *ino)
+{
+	struct mn_op op;
+	int64_t res;
+
+	op_init(&op, MN_OP_UNIX_BIND, fd);
+	op.bind.sa = &addr->sa;
+	op.bind.len = addr->len;
+	op.bind.mode = mode;
+	op.bind.backlog = backlog;
+	res = op_call(&op);
+	if (res < 0)
+		return (int)res;
+	*ino = (uint64_t)res;
+	return 0;
+}
+
+void socket_unbind_unix(const struct mn_addr *addr, uint64_t ino)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_UNIX_UNBIND, -1);
+	op.unbind.sa = &addr->sa;
+	op.unbind.ino = ino;
+	op_call(&op);
 }
 
 static int call_value(enum mn_opcode code, int fd, int value)
@@ -52,14 +90,14 @@ int socket_set(int fd, int level, int name, int value)
 	return (int)op_call(&op);
 }
 
-static int call_name(enum mn_opcode code, int fd, struct addr *addr)
+static int call_name(enum mn_opcode code, int fd, struct mn_addr *addr)
 {
 	struct mn_op op;
 	int64_t len;
 
 	op_init(&op, code, fd);
 	op.addr.sa = &addr->sa;
-	op.addr.len = sizeof(addr->v6);
+	op.addr.len = sizeof(addr->un);
 	len = op_call(&op);
 	if (len < 0)
 		return (int)len;
@@ -67,12 +105,12 @@ static int call_name(enum mn_opcode code, int fd, struct addr *addr)
 	return 0;
 }
 
-int socket_name(int fd, struct addr *addr)
+int socket_name(int fd, struct mn_addr *addr)
 {
 	return call_name(MN_OP_GETSOCKNAME, fd, addr);
 }
 
-int socket_peer(int fd, struct addr *addr)
+int socket_peer(int fd, struct mn_addr *addr)
 {
 	return call_name(MN_OP_GETPEERNAME, fd, addr);
 }

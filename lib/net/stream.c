@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Streams: their input, their life and their end. Output is in out.c. */
 #include <errno.h>
-#include <netinet/tcp.h>
 
 #include <miniss/param.h>
 
@@ -325,52 +324,13 @@ int mn_stream_shutdown(struct mn_stream *stream)
 	return err ? err : socket_shutdown(stream->fd, SHUT_WR);
 }
 
-static int connected(const struct addr *addr, int64_t timeout_ns)
-{
-	int fd = socket_open(addr->sa.sa_family);
-	struct mn_op op;
-	int err;
-
-	if (fd < 0)
-		return fd;
-	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	op_init(&op, MN_OP_CONNECT, fd);
-	op.addr.sa = &addr->sa;
-	op.addr.len = addr->len;
-	op_start(&op);
-	err = (int)mn_op_await(&op, timeout_ns);
-	if (!err)
-		return fd;
-	socket_close(fd);
-	return err;
-}
-
-int mn_connect(const char *text, int64_t timeout_ns, struct mn_stream **stream)
-{
-	struct addr addr;
-	int fd = addr_parse(text, &addr);
-
-	if (!fd)
-		fd = connected(&addr, timeout_ns);
-	if (fd < 0)
-		return fd;
-	*stream = mem_alloc(sizeof(**stream));
-	if (!*stream) {
-		socket_close(fd);
-		return -ENOMEM;
-	}
-	stream_init(*stream, fd);
-	stream_begin(*stream, MN_NEVER);
-	return 0;
-}
-
 int mn_stream_peer(struct mn_stream *stream, char *text, size_t size)
 {
-	struct addr addr;
+	struct mn_addr addr;
 	int err = stream->fd < 0 ? -ENOTCONN : socket_peer(stream->fd, &addr);
 
 	if (!err)
-		addr_format(&addr, text, size);
+		mn_addr_format(&addr, text, size);
 	return err;
 }
 

@@ -2,7 +2,7 @@
 /*
  * mn-load: requests to an echo server, every byte of the answers verified.
  *
- *	mn-load ADDR:PORT [--connections=N] [--seconds=S] [--size=B]
+ *	mn-load ADDR:PORT|unix:PATH [--connections=N] [--seconds=S] [--size=B]
  *		[--pipeline=P] [--rate=R] [--json] [--progress] [runtime options]
  *
  * Each connection keeps P requests of B bytes outstanding, for S seconds from
@@ -89,7 +89,7 @@ static bool load_addr_bad(const struct load *load)
 	for (unsigned int i = 0; i < load->nr_workers; i++)
 		bad |= load->workers[i] && load->workers[i]->bad_addr;
 	if (bad)
-		mn_err("%s: not an ADDRESS:PORT", load->addr);
+		mn_err("%s: not an ADDRESS:PORT nor unix:PATH", load->addr);
 	return bad;
 }
 
@@ -110,7 +110,7 @@ static int app(void *arg)
 	if (err)
 		return err;
 	if (!load.addr) {
-		mn_err("where to? usage: mn-load ADDRESS:PORT [options]; see --help");
+		mn_err("where to? usage: mn-load ADDRESS:PORT|unix:PATH [options]; see --help");
 		return MN_EXIT_USAGE;
 	}
 	files_raise(load.nr_conns);

@@ -77,7 +77,7 @@ static int connector(void *arg)
 			conn->stream = NULL;
 		worker_error(worker, "connection %u: connect to %s: %s", id, load->addr,
 			     strerror(-err));
-		worker->bad_addr = err == -EINVAL;
+		worker->bad_addr = err == -EINVAL || err == -ENAMETOOLONG;
 	}
 	return 0;
 }
