@@ -53,6 +53,7 @@ static const struct {
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(hygiene),
 	SUITE_ENTRY(stream),
+	SUITE_ENTRY(reader),
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),

@@ -34,6 +34,7 @@ SUITE(param);
 SUITE(process);
 SUITE(program);
 SUITE(queue_contract);
+SUITE(reader);
 SUITE(sched);
 SUITE(scope);
 SUITE(serve);

@@ -18,6 +18,7 @@
 #include <miniss/op.h>
 #include <miniss/param.h>
 #include <miniss/process.h>
+#include <miniss/reader.h>
 #include <miniss/run.h>
 #include <miniss/sched.h>
 #include <miniss/scope.h>
