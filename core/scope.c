@@ -11,7 +11,8 @@
  * the others scope->stop; fiber->stop is that of the top one, and all that
  * waits look at. A level that stops stops those above it in the same fiber up
  * to a shield, and each of these scopes stops its children, at the bottom of
- * their own stacks. What has a reason keeps it: all inside of it has one.
+ * their own stacks, and has its parts told, by a task each. What has a reason
+ * keeps it: all inside of it has one.
  *
  * Deadlines wait in a list until the tasks of the turn have run: what is over by
  * then has not seen the timer queue.
@@ -67,6 +68,8 @@ static void spread(struct mn_scope *work, int why)
 			child->asked = child->asked ? child->asked : why;
 			fiber_spread(child, scope, why, &work);
 		}
+		for (struct mn_scope_part *part = scope->parts; part; part = part->next)
+			task_schedule(mn_self, &part->stop);
 	}
 }
 
@@ -187,6 +190,7 @@ void mn_scope_open_at(struct mn_scope *scope, const struct mn_scope_options *opt
 	scope->parent = fiber->scope;
 	scope->owner = fiber;
 	scope->children = NULL;
+	scope->parts = NULL;
 	scope->where = where;
 	scope->stop = options->shield ? 0 : fiber->stop;
 	scope->err = 0;
@@ -244,6 +248,22 @@ int(mn_scope_spawn)(struct mn_scope *scope, mn_fiber_fn fn, void *arg)
 	return scope_spawn(scope, fn, arg, NULL, FIBER_FROM);
 }
 
+/* A child or a part has left: was it the last that was waited for? */
+static inline void scope_left(struct mn_scope *scope)
+{
+	if (!scope->children && scope->joining && !scope->parts)
+		task_schedule(mn_self, &scope->owner->task);
+}
+
+static inline void scope_result(struct mn_scope *scope, int res)
+{
+	if (res >= 0 || scope->err)
+		return;
+	scope->err = res;
+	if (!scope->keep_going)
+		scope_stop(scope, -ECANCELED);
+}
+
 int scope_ends(struct mn_fiber *fiber, int res)
 {
 	struct mn_scope *scope = fiber->scope;
@@ -254,16 +274,40 @@ int scope_ends(struct mn_fiber *fiber, int res)
 	*fiber->psibling = fiber->sibling;
 	if (fiber->sibling)
 		fiber->sibling->psibling = fiber->psibling;
-	if (!scope->children && scope->joining)
-		task_schedule(mn_self, &scope->owner->task);
+	scope_left(scope);
 	if (!fiber->detached)
 		return res;
-	if (res < 0 && !scope->err) {
-		scope->err = res;
-		if (!scope->keep_going)
-			scope_stop(scope, -ECANCELED);
-	}
+	scope_result(scope, res);
 	return 0;
+}
+
+int mn_scope_begin(struct mn_scope *scope, struct mn_scope_part *part, mn_task_fn stop)
+{
+	BUG_ON(scope->shard != mn_self->id);
+	if (scope->stop)
+		return scope->stop;
+	mn_task_init(&part->stop, stop);
+	part->stop.group = mn_self->group;
+	part->scope = scope;
+	part->next = scope->parts;
+	if (part->next)
+		part->next->pnext = &part->next;
+	part->pnext = &scope->parts;
+	scope->parts = part;
+	return 0;
+}
+
+void mn_scope_end(struct mn_scope_part *part, int res)
+{
+	struct mn_scope *scope = part->scope;
+
+	BUG_ON(scope->shard != mn_self->id);
+	task_unqueue(mn_self, &part->stop);
+	*part->pnext = part->next;
+	if (part->next)
+		part->next->pnext = part->pnext;
+	scope_left(scope);
+	scope_result(scope, res);
 }
 
 int mn_scope_join(struct mn_scope *scope)
@@ -275,7 +319,7 @@ int mn_scope_join(struct mn_scope *scope)
 		bug("a fiber leaves a scope of another, opened", scope->where);
 	if (fiber->scope != scope)
 		bug("a fiber leaves a scope around one that is still open, opened", fiber->where);
-	while (scope->children) {
+	while (scope->children || scope->parts) {
 		scope->joining = true;
 		fiber_park(NULL, NULL);
 	}

@@ -435,6 +435,7 @@ Suite *suite_scope(void)
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_scope_end());
 	suite_add_tcase(s, tcase_scope_exact());
+	suite_add_tcase(s, tcase_scope_part());
 	suite_add_tcase(s, tcase_scope_stop());
 	return s;
 }

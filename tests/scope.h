@@ -7,6 +7,7 @@
 
 TCase *tcase_scope_end(void);
 TCase *tcase_scope_exact(void);
+TCase *tcase_scope_part(void);
 TCase *tcase_scope_stop(void);
 
 /* Fibers that sleep for @ns, or for ever, and count their ends. */

@@ -58,6 +58,7 @@ struct mn_scope {
 	struct mn_scope *parent;	/* around it; NULL: none */
 	struct mn_fiber *owner;		/* that opened it */
 	struct mn_fiber *children;	/* those that have not ended */
+	struct mn_scope_part *parts;	/* likewise */
 	struct mn_scope *work;		/* next to stop, while a stop spreads */
 	const char *where;		/* file:line that opened it */
 	int32_t stop;			/* why it has stopped, or 0 */
@@ -111,6 +112,53 @@ MN_API int mn_scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg);
 #define mn_scope_spawn(...)	(mn__origin(MN__HERE), mn_scope_spawn(__VA_ARGS__))
 #endif
 
+/*
+ * What goes on without a fiber: an operation, a combinator, whatever ends in
+ * a task. A scope does not know of it until it is made a part of one, and then
+ * hears of the scope's deadline and cancellation, and is waited for, as a
+ * child is:
+ *
+ *	err = mn_scope_begin(&scope, &q->part, on_stop);
+ *	if (!err) {
+ *		mn_recv_start(&q->op, fd, q->text, sizeof(q->text));
+ *		mn_future_then(&q->op.done, &q->task, on_text);
+ *	}
+ *
+ * where on_stop() does mn_op_cancel(&q->op), or mn_combine_cancel(), and
+ * on_text() ends with mn_scope_end(&q->part, err). Costs nothing elsewhere.
+ */
+struct mn_scope_part {
+	struct mn_task stop;
+	struct mn_scope *scope;
+	struct mn_scope_part *next;
+	struct mn_scope_part **pnext;
+};
+
+/**
+ * mn_scope_begin - make what goes on without a fiber a part of a scope
+ * @scope: open, of this shard; what it waits for is under way: the caller's
+ *	fiber is in it, or the task that calls is of another part
+ * @part: raw memory, the caller's again after mn_scope_end()
+ * @stop: a task that runs once, if the scope stops before mn_scope_end(); finds
+ *	the object around struct mn_scope_part.stop and asks it to end
+ *
+ * Of shields, nesting and who wins all is true that is true of children.
+ * Never suspends, never allocates.
+ *
+ * Return: 0; -ECANCELED or -ETIMEDOUT if the scope has stopped: nothing is to
+ * begin in it then, and @part is not one.
+ */
+MN_API int mn_scope_begin(struct mn_scope *scope, struct mn_scope_part *part, mn_task_fn stop);
+
+/**
+ * mn_scope_end - it has ended: nothing of it is under way any more
+ * @part: begun, and not ended
+ * @res: its result; < 0 is a failure, as that of a child
+ *
+ * Its stop does not run after this. @part may be freed.
+ */
+MN_API void mn_scope_end(struct mn_scope_part *part, int res);
+
 /**
  * mn_scope_cancel - stop a scope
  * @scope: open
@@ -124,13 +172,13 @@ MN_API int mn_scope_spawn(struct mn_scope *scope, mn_fiber_fn fn, void *arg);
 MN_API void mn_scope_cancel(struct mn_scope *scope);
 
 /**
- * mn_scope_join - wait for all children and leave the scope
+ * mn_scope_join - wait for all children and parts, and leave the scope
  * @scope: the innermost one of this fiber, and opened by it
  *
- * Suspends while there are children. Neither cancellation nor a deadline end
+ * Suspends while there are any. Neither cancellation nor a deadline end
  * this wait: the children hear of them, and it is their end that ends it.
  *
- * Return: 0, or the result of the first child that failed. That a scope has
+ * Return: 0, or the result of the first of them that failed. That a scope has
  * stopped is in itself no failure: children that succeeded all the same are
  * not lost.
  */
