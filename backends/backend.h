@@ -19,6 +19,8 @@
  *   never reported as an error.
  * - ACCEPT_STREAM delivers descriptors (non-blocking where the backend wants
  *   them so, close-on-exec) until an error such as -EMFILE, or cancellation.
+ * - POLL looks once even if it is cancelled at once, if there was room to
+ *   begin it: what is ready then is its result.
  * - After the last completion of an operation the kernel holds none of its
  *   memory. CLOSE comes after every other operation of the descriptor.
  * - A peer that resets or ends never raises SIGPIPE.

@@ -52,6 +52,7 @@ static const struct {
 	SUITE_ENTRY(clock),
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(hygiene),
+	SUITE_ENTRY(poll),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(process),

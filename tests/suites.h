@@ -31,6 +31,7 @@ SUITE(hygiene);
 SUITE(log);
 SUITE(migrate);
 SUITE(param);
+SUITE(poll);
 SUITE(process);
 SUITE(program);
 SUITE(queue_contract);

@@ -168,6 +168,11 @@ static unsigned int op_run(struct membe *m, struct mn_op *op)
 	int64_t res;
 
 	op->priv = OP_TAKEN;
+	/* A poll that is cancelled looks once, as it does elsewhere. */
+	if (op->state == OP_CANCELING && op->code == MN_OP_POLL && op_try(m, op) != NOT_YET) {
+		op_complete(op, op_try(m, op));
+		return 1;
+	}
 	if (op->state == OP_CANCELING) {
 		op->be.num = net_ended(&m->state->net, op);
 		op_complete(op, -ECANCELED);

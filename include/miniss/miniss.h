@@ -17,6 +17,7 @@
 #include <miniss/log.h>
 #include <miniss/op.h>
 #include <miniss/param.h>
+#include <miniss/poll.h>
 #include <miniss/process.h>
 #include <miniss/reader.h>
 #include <miniss/run.h>
