@@ -28,6 +28,8 @@ enum stat_id {
 	STAT_BYTES_OUT,
 	STAT_STARVED,		/* receives that paused for want of buffers */
 	STAT_CQ_OVERFLOWS,	/* io_uring: completions that did not fit */
+	STAT_JOBS,		/* that threads of the blocking pool did */
+	STAT_JOBS_WAIT_US,	/* how long these were queued, in all */
 	STAT_STALLS,		/* tasks that kept the shard for longer than --stall_ms */
 	STAT_ABANDONED,		/* failed futures that nobody took */
 	STAT_LOG_DROPPED,

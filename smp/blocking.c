@@ -16,6 +16,7 @@
 
 #include "core/shard.h"
 #include "lib/mem/mem.h"
+#include "lib/time/clock.h"
 #include "smp/blocking.h"
 #include "smp/thread.h"
 
@@ -26,7 +27,28 @@ MN_PARAM(uint, idle_ms, 5000, 1, 3600000, "time without work after which a threa
 
 #define LEAVE_NS	(10 * MN_SEC)	/* for functions that run when the program ends */
 
+static uint32_t now_us(void)
+{
+	return (uint32_t)(clock_now_ns() / MN_USEC);
+}
+
 /* ---- threads ---- */
+
+static void job_done(struct shard *self, struct door_item *item)
+{
+	struct blocking_job *job = container_of(item, struct blocking_job, item);
+
+	stats_add(self, STAT_JOBS, 1);
+	stats_add(self, STAT_JOBS_WAIT_US, job->us);
+	job->done(job);
+}
+
+static void job_run(struct blocking_job *job)
+{
+	job->run(job);
+	job->item.receive = job_done;
+	door_push(job->shard, &job->item);
+}
 
 /* The next job; NULL: this thread is to end. Under the lock. */
 static struct blocking_job *job_take(struct blocking_pool *pool)
@@ -46,6 +68,7 @@ static struct blocking_job *job_take(struct blocking_pool *pool)
 	list_del(&job->entry);
 	pool->nr_queued--;
 	job->begun = true;
+	job->us = now_us() - job->us;
 	return job;
 }
 
@@ -75,8 +98,7 @@ static void *pool_thread(void *arg)
 	pthread_mutex_lock(&pool->lock);
 	while ((job = job_take(pool))) {
 		pthread_mutex_unlock(&pool->lock);
-		job->run(job);
-		door_push(job->shard, &job->item);
+		job_run(job);
 		pthread_mutex_lock(&pool->lock);
 	}
 	thread_leave(pool);
@@ -95,13 +117,6 @@ static int thread_add(struct blocking_pool *pool)
 }
 
 /* ---- jobs ---- */
-
-static void job_done(struct shard *self, struct door_item *item)
-{
-	struct blocking_job *job = container_of(item, struct blocking_job, item);
-
-	job->done(job);
-}
 
 static int job_queue(struct blocking_pool *pool, struct blocking_job *job)
 {
@@ -126,20 +141,21 @@ static int job_queue(struct blocking_pool *pool, struct blocking_job *job)
 
 int blocking_start(struct blocking_job *job, enum blocking_kind kind)
 {
-	job->item.receive = job_done;
 	job->shard = mn_self;
-	job->pool = &mn_self->world->blocking->pool[kind];
+	job->kind = kind;
+	job->us = 0;
 	job->begun = mn_self->virtual_time;
-	if (!job->begun)
-		return job_queue(job->pool, job);
-	job->run(job);
-	door_push(mn_self, &job->item);
+	if (!job->begun) {
+		job->us = now_us();
+		return job_queue(&mn_self->world->blocking->pool[kind], job);
+	}
+	job_run(job);
 	return 0;
 }
 
 bool blocking_cancel(struct blocking_job *job)
 {
-	struct blocking_pool *pool = job->pool;
+	struct blocking_pool *pool = &mn_self->world->blocking->pool[job->kind];
 	bool taken;
 
 	pthread_mutex_lock(&pool->lock);

@@ -29,10 +29,13 @@ struct blocking_job {
 	void (*done)(struct blocking_job *job);
 
 	/* the pool's */
-	struct door_item item;
-	struct list entry;		/* of the queue, under its lock */
+	union {
+		struct list entry;	/* of the queue, under its lock */
+		struct door_item item;	/* on its way back */
+	};
 	struct shard *shard;
-	struct blocking_pool *pool;
+	uint32_t us;			/* when it was queued; then how long it was */
+	uint8_t kind;
 	bool begun;			/* under the lock */
 };
 
