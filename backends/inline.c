@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "backends/file.h"
 #include "backends/inline.h"
 #include "backends/platform.h"
 #include "core/shard.h"
@@ -100,6 +101,8 @@ int64_t inline_op(struct mn_op *op, bool nonblock)
 		return signal_catch(mn_self->world, op->caught.set, op->caught.once);
 	case MN_OP_CLOSE:
 		return close_once(op->fd);
+	case MN_OP_FSTAT:
+		return file_stat(op);
 	default:
 		return -EOPNOTSUPP;
 	}

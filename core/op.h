@@ -43,6 +43,13 @@ static inline void op_init_at(struct mn_op *op, enum mn_opcode code, int fd, con
 /* op_start - hand an initialised operation to this shard's backend */
 void op_start(struct mn_op *op);
 
+/* op_fail - end an initialised operation that is not worth starting */
+static inline void op_fail(struct mn_op *op, int err)
+{
+	op->state = OP_DONE;
+	op->complete(op, err);
+}
+
 /* op_call - start an operation of the kind that completes inline; its result */
 int64_t op_call(struct mn_op *op);
 

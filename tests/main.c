@@ -56,6 +56,7 @@ static const struct {
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(process),
+	SUITE_ENTRY(file),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(unix_sockets),

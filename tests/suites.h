@@ -26,6 +26,7 @@ SUITE(core_shard);
 SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);
+SUITE(file);
 SUITE(histogram);
 SUITE(hygiene);
 SUITE(log);

@@ -7,6 +7,7 @@
  */
 #include <unistd.h>
 
+#include "backends/file.h"
 #include "backends/inline.h"
 #include "backends/io_uring/uring.h"
 
@@ -103,7 +104,10 @@ static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe
 		signaled(u, op, cqe->res);
 		break;
 	default:
-		op_complete(op, cqe->res);
+		if (op_is_file(op))
+			uring_file_reap(u, op, cqe->res);
+		else
+			op_complete(op, cqe->res);
 	}
 }
 

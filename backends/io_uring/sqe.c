@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 
+#include "backends/file.h"
 #include "backends/inline.h"
 #include "backends/io_uring/uring.h"
 
@@ -69,8 +70,11 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 	case MN_OP_SIGNAL:
 		io_uring_prep_poll_add(sqe, (int)op->be.num, POLLIN);
 		break;
-	default:
+	case MN_OP_NOP:
 		io_uring_prep_nop(sqe);
+		break;
+	default:
+		uring_file_prep(op, sqe);
 	}
 	io_uring_sqe_set_data64(sqe, (uintptr_t)op | TAG_OP);
 	op->priv = OP_IN_RING;
@@ -113,6 +117,10 @@ void uring_submit(struct backend *be, struct mn_op *op)
 		op_complete(op, inline_op(op, false));
 		return;
 	}
+	if (op_is_file(op)) {
+		uring_file_submit(to_uring(be), op);
+		return;
+	}
 	if (op->code == MN_OP_SIGNAL) {
 		int fd = signal_begin();
 
@@ -132,6 +140,10 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 
 	if (op->priv == OP_REAPED)
 		return;
+	if (op->priv == OP_POOLED) {
+		file_pool_cancel(op);
+		return;
+	}
 	if (op->priv != OP_IN_RING) {
 		op_list_del(op->priv == OP_STARVED ? &u->starved : &u->unqueued, op);
 		if (op->code == MN_OP_SIGNAL)

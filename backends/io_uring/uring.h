@@ -5,6 +5,7 @@
  *	setup.c	flags and sizes, found by trying; what all shards share
  *	sqe.c	from operations to submission entries
  *	cqe.c	from completion entries to operations
+ *	file.c	operations on files
  *	recv.c	the buffer ring, and receives of streams
  *	turn.c	the one system call of a turn
  *	waker.c	waking a shard that waits, and the choice of how
@@ -115,8 +116,11 @@ static inline struct mn_op *op_list_pop(struct op_list *list)
 	return op;
 }
 
-/* Values of op->priv: who has it. REAPED: nobody, until it is submitted again or completed. */
-enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED, OP_REAPED };
+/*
+ * Values of op->priv: who has it. REAPED: nobody, until it is submitted again or completed.
+ * POOLED: the blocking pool.
+ */
+enum { OP_IN_RING, OP_UNCANCELED, OP_UNQUEUED, OP_STARVED, OP_REAPED, OP_POOLED };
 
 /* Values of op->be.num of a stream's receive. DEAD: the error that is its end is added. */
 enum { RECV_BUFFERS, RECV_POLLED, RECV_DEAD };
@@ -158,6 +162,11 @@ struct waker_costs {
 };
 
 int waker_try(unsigned int flags, struct waker_costs *costs);
+
+/* file.c */
+void uring_file_submit(struct uring *u, struct mn_op *op);
+void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
+void uring_file_reap(struct uring *u, struct mn_op *op, int res);
 
 /* cqe.c */
 unsigned int uring_reap(struct uring *u);

@@ -23,6 +23,7 @@
 
 #include <miniss/log.h>
 
+#include "backends/file.h"
 #include "backends/inline.h"
 #include "backends/libev/libev.h"
 #include "backends/libev/try.h"
@@ -163,6 +164,19 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- the contract ---- */
 
+/* Files are always ready, also when they block: what the page cache has not is for threads. */
+static void submit_file(struct libev *ev, struct mn_op *op)
+{
+	int64_t res;
+
+	op->be.num = 0;
+	res = file_try(op);
+	if (res == FILE_BLOCK)
+		file_pool_start(op);
+	else
+		finish(ev, op, res);
+}
+
 static void libev_submit(struct backend *be, struct mn_op *op)
 {
 	struct libev *ev = to_libev(be);
@@ -177,6 +191,9 @@ static void libev_submit(struct backend *be, struct mn_op *op)
 			return;
 		}
 		res = NOT_YET;
+	} else if (op_is_file(op)) {
+		submit_file(ev, op);
+		return;
 	} else if (op_is_inline(op)) {
 		res = inline_op(op, true);
 	} else if (op->code == MN_OP_NOP) {
@@ -199,6 +216,10 @@ static void libev_cancel(struct backend *be, struct mn_op *op)
 {
 	struct watch *w = op->be.ptr;
 
+	if (op_is_file(op)) {
+		file_pool_cancel(op);
+		return;
+	}
 	op->be.num = w->done;
 	libev_finish(to_libev(be), w, -ECANCELED);
 }

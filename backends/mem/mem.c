@@ -15,6 +15,7 @@
 #include <miniss/log.h>
 
 #include "backends/backend.h"
+#include "backends/file.h"
 #include "backends/inline.h"
 #include "backends/mem.h"
 #include "backends/mem/net.h"
@@ -152,6 +153,8 @@ static int64_t op_try(struct membe *m, struct mn_op *op)
 	case MN_OP_SIGNAL:
 		return try_signal(m->state, op->signal.counts);
 	default:
+		if (op_is_file(op))
+			return file_call(op);
 		return net_try(&m->state->net, &m->be.shard->pool, op);
 	}
 }
@@ -178,6 +181,8 @@ static unsigned int op_run(struct membe *m, struct mn_op *op)
 		op_complete(op, -ECANCELED);
 		return 1;
 	}
+	if (op_is_file(op))
+		op->be.num = 0;
 	res = op_try(m, op);
 	if (res == NOT_YET) {
 		wait_in(op, OP_WAITING, waits_in(m, op));
@@ -197,6 +202,19 @@ static unsigned int op_run(struct membe *m, struct mn_op *op)
 	return 1;
 }
 
+/* Files are the real ones. */
+static int64_t call(struct mem_state *state, struct mn_op *op)
+{
+	switch (op->code) {
+	case MN_OP_SIGNAL_CATCH:
+		return catch_signals(state, op->caught.set);
+	case MN_OP_FSTAT:
+		return inline_op(op, true);
+	default:
+		return net_call(&state->net, op);
+	}
+}
+
 static void mem_submit(struct backend *be, struct mn_op *op)
 {
 	struct membe *m = to_membe(be);
@@ -205,9 +223,7 @@ static void mem_submit(struct backend *be, struct mn_op *op)
 		op->advance.ns = advance_until(m->state, op->advance.ns);
 		m->state->quiet_ns = -1;
 	} else if (op_is_inline(op)) {
-		op_complete(op, op->code == MN_OP_SIGNAL_CATCH ?
-					catch_signals(m->state, op->caught.set) :
-					net_call(&m->state->net, op));
+		op_complete(op, call(m->state, op));
 		return;
 	}
 	op->be.ptr = m;

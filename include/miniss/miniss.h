@@ -11,6 +11,7 @@
 #include <miniss/clock.h>
 #include <miniss/combine.h>
 #include <miniss/fiber.h>
+#include <miniss/file.h>
 #include <miniss/foreign.h>
 #include <miniss/future.h>
 #include <miniss/local.h>

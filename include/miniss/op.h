@@ -14,6 +14,8 @@
 
 struct mn_op;
 struct mn_chunk;
+struct mn_file;
+struct open_how;
 
 enum mn_opcode {
 	MN_OP_NOP,
@@ -25,6 +27,21 @@ enum mn_opcode {
 	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
 	MN_OP_CONNECT,		/* fd, addr.sa, addr.len */
 	MN_OP_SIGNAL,		/* signal.counts: 64, each added to; result: how many came */
+
+	/* Files. Transfers go on until all of it, the end of the file, or an error. */
+	MN_OP_READ,		/* file, rw: result: bytes, less than rw.len at the end only */
+	MN_OP_READV,		/* file, rwv: likewise */
+	MN_OP_WRITE,		/* file, rw; off -1: at the end. Result: bytes, fewer before an error */
+	MN_OP_WRITEV,		/* file, rwv: likewise */
+	MN_OP_FSYNC,		/* range.flags: 1: what is needed to read the data again only */
+	MN_OP_SYNC_RANGE,	/* range */
+	MN_OP_ALLOCATE,		/* range; flags as of fallocate() */
+	MN_OP_ADVISE,		/* range; flags: POSIX_FADV_* */
+	MN_OP_OPEN,		/* fd: of a directory; open; result: a descriptor */
+	MN_OP_CLOSE_FILE,	/* fd: as MN_OP_CLOSE, for what may block */
+	MN_OP_STAT,		/* fd: of a directory; stat */
+	/* The same, and only threads can do these. */
+	MN_OP_TRUNCATE,		/* range.len */
 
 	/* Cheap calls, completed where they are submitted. */
 	MN_OP_SOCKET,		/* socket.family, socket.type: result: a descriptor */
@@ -41,6 +58,7 @@ enum mn_opcode {
 	MN_OP_UNIX_UNBIND,	/* unbind: remove the file, if it is that one still */
 	MN_OP_ADVANCE,		/* advance.ns: in a virtual world; waits there, -EOPNOTSUPP elsewhere */
 	MN_OP_CLOSE,		/* fd: with no operation of its own in flight */
+	MN_OP_FSTAT,		/* fd, stat.buf, stat.mask */
 	MN_OP_NR
 };
 
@@ -49,7 +67,10 @@ struct mn_op {
 
 	/* Called by the backend through op_complete(); resolves @done by default. */
 	void (*complete)(struct mn_op *op, int64_t res);
-	struct mn_chunk *chunk;		/* RECV_STREAM: the buffer delivered */
+	union {
+		struct mn_chunk *chunk;		/* RECV_STREAM: the buffer delivered */
+		struct mn_file *file;		/* that it is about, or NULL */
+	};
 	int fd;
 	uint8_t code;			/* enum mn_opcode */
 	uint8_t state;			/* enum op_state, core/op.h */
@@ -69,17 +90,27 @@ struct mn_op {
 		struct { uint32_t events; } poll;
 		struct { int family, type; } socket;
 		struct { int level, name, value; } sockopt;
+		struct { void *base; size_t len; int64_t off; } rw;
+		struct { const struct iovec *iov; size_t nr; int64_t off; } rwv;
+		struct { int64_t off, len; int flags; } range;
+		struct { const char *path; const struct open_how *how; } open;
+		struct { const char *path; void *buf; uint32_t flags, mask; } stat;
 		int value;
 	};
 	/* clang-format on */
 
 	/* The backend's while in flight. */
-	struct mn_op *next;
-	struct mn_op **pprev;
 	union {
 		void *ptr;
 		uint64_t num;
 	} be;
+	union {
+		struct {
+			struct mn_op *next;
+			struct mn_op **pprev;
+		};
+		unsigned char job[48] __attribute__((aligned(8)));	/* on a thread that may block */
+	};
 };
 
 /** mn_op_in_flight - was it started and has it not completed yet? */
