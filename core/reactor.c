@@ -88,6 +88,8 @@ static unsigned int tasks_run(struct shard *s)
 	s->tasks_max = 0;
 	if (s->scopes_unarmed)
 		scopes_arm(s);
+	if (s->unsent)
+		out_flush(s);
 	stats_add(s, STAT_TASKS, n);
 	return n;
 }

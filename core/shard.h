@@ -35,6 +35,7 @@ struct ledger;
 struct log_ring;
 struct mesh;
 struct mn_alien_gate;
+struct mn_stream;
 struct mn_world;
 struct parcels;
 struct sched;
@@ -73,6 +74,7 @@ struct shard {
 	bool leaving;			/* likewise, whatever is left to do */
 	bool log_pending;		/* lines wait to be written */
 	struct mn_scope *scopes_unarmed;	/* opened in this turn, with a deadline */
+	struct mn_stream *unsent, **unsent_tail;	/* those that were written to in this turn */
 
 	/* per operation */
 	struct fiber_pool fibers;
@@ -146,6 +148,7 @@ extern _Thread_local struct shard *mn_self
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 void batches_free(struct shard *shard);	/* lib/net/out.c */
+void out_flush(struct shard *shard);	/* what was written in this turn is sent */
 
 void shard_clock_read(struct shard *shard);
 

@@ -72,6 +72,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	s->world = world;
 	random_seed(s, world->seed);
 	runq_init(&s->runq);
+	s->unsent_tail = &s->unsent;
 	list_init(&s->servers);
 	list_init(&s->processes);
 	fiber_pool_open(&s->fibers);

@@ -55,6 +55,7 @@ static const struct {
 	SUITE_ENTRY(poll),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
+	SUITE_ENTRY(writer),
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(file),
 	SUITE_ENTRY(serve),

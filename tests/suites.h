@@ -54,6 +54,7 @@ SUITE(topology_sys);
 SUITE(unix_sockets);
 SUITE(uring_waker);
 SUITE(wake);
+SUITE(writer);
 
 /*
  * test_skip - leave a test that this machine or configuration cannot run

@@ -60,8 +60,34 @@ MN_API int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in);
  */
 MN_API int mn_stream_write(struct mn_stream *stream, struct mn_buf *out);
 
-/** mn_stream_write_copy - copy bytes into pooled buffers and write them */
+/**
+ * mn_stream_write_all - mn_stream_write() for several slices, in order
+ * @out: @n of them, all consumed, on failure too
+ */
+MN_API int mn_stream_write_all(struct mn_stream *stream, struct mn_buf *out, size_t n);
+
+/**
+ * mn_stream_write_copy - copy bytes into pooled buffers and write them
+ *
+ * Small copies share a buffer, and go out as one slice.
+ *
+ * Return: as mn_stream_write(); -ENOBUFS when the pool is at its limit.
+ */
 MN_API int mn_stream_write_copy(struct mn_stream *stream, const void *data, size_t len);
+
+/**
+ * mn_stream_cork - hold back what is written, to send it together
+ *
+ * Without that, what is written in one turn of the shard, or while an earlier
+ * send is under way, goes out together. With a cork it waits for
+ * mn_stream_uncork(), over turns and suspensions too; or until a fiber waits
+ * for it: by mn_stream_flush() and what includes that, or in a write beyond
+ * the stream's limit. Not counted: one mn_stream_uncork() is enough.
+ *
+ * On the stream's shard; does not suspend. The cork moves with the stream.
+ */
+MN_API void mn_stream_cork(struct mn_stream *stream);
+MN_API void mn_stream_uncork(struct mn_stream *stream);
 
 /** mn_stream_flush - wait until everything queued was handed to the kernel */
 MN_API int mn_stream_flush(struct mn_stream *stream);
@@ -127,6 +153,30 @@ MN_API int mn_stream_close(struct mn_stream *stream);
  */
 MN_API int mn_stream_migrate(struct mn_stream *stream, unsigned int shard, mn_conn_fn fn,
 			     void *arg);
+
+/**
+ * struct mn_stream_limits - water marks, in bytes; zero means the default
+ * @in_high: when so many were received and not read, receiving stops. Default:
+ *	--net.in_max. What is under way still arrives
+ * @in_low: it goes on when no more than so many are left. Default: half of @in_high
+ * @out_high: a write waits when more than so many are queued. Default: --net.out_max
+ * @out_low: until no more than so many are left. Default: half of @out_high
+ */
+struct mn_stream_limits {
+	uint32_t in_high;
+	uint32_t in_low;
+	uint32_t out_high;
+	uint32_t out_low;
+};
+
+/**
+ * mn_stream_set_limits - how much a stream may queue, from now on
+ *
+ * On the stream's shard; does not suspend. They move with the stream.
+ *
+ * Return: 0, or -EINVAL when a low mark is above its high one.
+ */
+MN_API int mn_stream_set_limits(struct mn_stream *stream, const struct mn_stream_limits *limits);
 
 /** mn_stream_peer - the address of the other end as text, NUL-terminated */
 MN_API int mn_stream_peer(struct mn_stream *stream, char *text, size_t size);

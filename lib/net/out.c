@@ -45,6 +45,7 @@ static void batch_put(struct batch *batch)
 {
 	for (uint32_t i = 0; i < batch->nr_slices; i++)
 		mn_buf_free(&batch->slice[i]);
+	mn_buf_free(&batch->spare);
 	batch->next = mn_self->batches;
 	mn_self->batches = batch;
 }
@@ -56,6 +57,27 @@ static void batch_prepare(struct batch *batch)
 		batch->iov[i].iov_len = batch->slice[i].len;
 	}
 	batch->hdr = (struct msghdr){ .msg_iov = batch->iov, .msg_iovlen = batch->nr_slices };
+}
+
+static void out_sent(struct mn_op *op, int64_t res);
+
+uint32_t out_max_default(void)
+{
+	return param_out_max;
+}
+
+void out_init(struct mn_stream *stream)
+{
+	stream->queued_tail = &stream->queued;
+	stream->limits.out_high = param_out_max;
+	stream->limits.out_low = param_out_max / 2;
+}
+
+/* Who has corked it wants to go on adding, unless somebody waits for it to be sent. */
+static bool out_may_start(const struct mn_stream *stream)
+{
+	return stream->queued && !stream->sending && !stream->moving &&
+	       (!stream->corked || stream->writer);
 }
 
 void out_start(struct mn_stream *stream)
@@ -94,6 +116,50 @@ void out_drop(struct mn_stream *stream)
 	}
 	stream->queued_tail = &stream->queued;
 	stream->filling = NULL;
+}
+
+void out_quiet(struct mn_stream *stream)
+{
+	struct shard *self = mn_self;
+	struct mn_stream **at = &self->unsent;
+
+	if (!stream->unsent)
+		return;
+	while (*at != stream)
+		at = &(*at)->unsent_next;
+	*at = stream->unsent_next;
+	if (!*at)
+		self->unsent_tail = at;
+	stream->unsent = false;
+}
+
+/* Of what the tasks of a turn have written to a stream, one message. */
+static void out_want(struct mn_stream *stream)
+{
+	struct shard *self = mn_self;
+
+	if (stream->unsent)
+		return;
+	stream->unsent = true;
+	stream->unsent_next = NULL;
+	*self->unsent_tail = stream;
+	self->unsent_tail = &stream->unsent_next;
+}
+
+void out_flush(struct shard *shard)
+{
+	struct mn_stream *stream, *next = shard->unsent;
+
+	shard->unsent = NULL;
+	shard->unsent_tail = &shard->unsent;
+	while ((stream = next)) {
+		next = stream->unsent_next;
+		stream->unsent = false;
+		if (stream->out_err)
+			out_drop(stream);
+		else if (out_may_start(stream))
+			out_start(stream);
+	}
 }
 
 /* A send was cancelled after @n bytes: the rest of the batch is the first to go out. */
@@ -149,10 +215,11 @@ void out_take(struct mn_stream *to, struct mn_stream *from)
 	}
 	to->out_bytes = from->out_bytes;
 	to->out_err = from->out_err;
+	to->corked = from->corked;
 	from->out_bytes = 0;
 }
 
-void out_sent(struct mn_op *op, int64_t res)
+static void out_sent(struct mn_op *op, int64_t res)
 {
 	struct mn_stream *stream = container_of(op, struct mn_stream, send);
 	struct batch *batch = stream->sending;
@@ -175,7 +242,7 @@ void out_sent(struct mn_op *op, int64_t res)
 		stream_in_fail(stream, (int)res);
 	if (stream->out_err)
 		out_drop(stream);
-	else if (stream->queued && !stream->moving)
+	else if (out_may_start(stream))
 		out_start(stream);
 	if (stream->writer)
 		task_schedule(mn_self, stream->writer);
@@ -203,16 +270,30 @@ int out_wait(struct mn_stream *stream, size_t limit)
 		if (fiber->stop)
 			return fiber->stop;
 		stream->writer = &fiber->task;
+		if (!stream->sending)
+			out_want(stream);
 		fiber_park(write_cancel, stream);
 		stream->writer = NULL;
 	}
 	return stream->out_err;
 }
 
+/* What follows the last slice in its buffer makes that longer. */
+static bool slice_extends(struct mn_buf *last, const struct mn_buf *out)
+{
+	if (!out->chunk || last->chunk != out->chunk || last->data + last->len != out->data)
+		return false;
+	last->len += out->len;
+	last->share += out->share;
+	return true;
+}
+
 static int out_push(struct mn_stream *stream, struct mn_buf *out)
 {
 	struct batch *batch = stream->filling;
 
+	if (batch && slice_extends(&batch->slice[batch->nr_slices - 1], out))
+		goto added;
 	if (!batch || batch->nr_slices == BATCH_SLICES) {
 		batch = batch_get();
 		if (!batch)
@@ -222,13 +303,14 @@ static int out_push(struct mn_stream *stream, struct mn_buf *out)
 		stream->filling = batch;
 	}
 	batch->slice[batch->nr_slices++] = *out;
+added:
 	batch->bytes += out->len;
 	stream->out_bytes += out->len;
 	*out = (struct mn_buf){ .len = 0 };
 	return 0;
 }
 
-int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
+static int write_begin(struct mn_stream *stream, struct mn_buf *out)
 {
 	int err = stream->out_err;
 
@@ -238,31 +320,94 @@ int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
 		err = -EPIPE;
 	if (!err && out->len)
 		err = out_push(stream, out);
-	if (err || !stream->queued) {
+	if (err || out->chunk) {	/* an empty slice may have a buffer, too */
 		mn_buf_free(out);
 		return err;
 	}
-	if (!stream->sending)
-		out_start(stream);
-	return out_over(stream, param_out_max) ? out_wait(stream, param_out_max / 2) :
-						 stream->out_err;
+	if (stream->queued && !stream->sending && !stream->corked)
+		out_want(stream);
+	return 0;
+}
+
+static int write_end(struct mn_stream *stream)
+{
+	return out_over(stream, stream->limits.out_high) ?
+		       out_wait(stream, stream->limits.out_low) :
+							   stream->out_err;
+}
+
+int mn_stream_write(struct mn_stream *stream, struct mn_buf *out)
+{
+	int err = write_begin(stream, out);
+
+	return err ? err : write_end(stream);
+}
+
+int mn_stream_write_all(struct mn_stream *stream, struct mn_buf *out, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (err)
+			mn_buf_free(&out[i]);
+		else
+			err = mn_stream_write(stream, &out[i]);
+	}
+	return err;
+}
+
+void mn_stream_cork(struct mn_stream *stream)
+{
+	stream->corked = true;
+}
+
+void mn_stream_uncork(struct mn_stream *stream)
+{
+	stream->corked = false;
+	if (stream->queued && !stream->sending && !stream->moving)
+		out_want(stream);
+}
+
+/* Where to copy to: behind the last copy, if that was not sent yet. */
+static int copy_room(struct mn_stream *stream, struct mn_buf *room)
+{
+	struct batch *batch = stream->filling;
+
+	if (!batch || !batch->spare.len)
+		return mn_buf_alloc(room);
+	*room = batch->spare;
+	batch->spare = (struct mn_buf){ .len = 0 };
+	return 0;
+}
+
+/* Writing may wait, and then the batch is gone: what is left stays with it before that. */
+static int copied(struct mn_stream *stream, struct mn_buf *out, struct mn_buf *room)
+{
+	int err = write_begin(stream, out);
+
+	if (!err && stream->filling && !stream->filling->spare.len) {
+		stream->filling->spare = *room;
+		*room = (struct mn_buf){ .len = 0 };
+	}
+	mn_buf_free(room);
+	return err ? err : write_end(stream);
 }
 
 int mn_stream_write_copy(struct mn_stream *stream, const void *data, size_t len)
 {
 	const uint8_t *from = data;
-	struct mn_buf out;
+	struct mn_buf out, room;
 	int err = 0;
 
 	while (len && !err) {
-		err = mn_buf_alloc(&out);
+		err = copy_room(stream, &room);
 		if (err)
 			return err;
-		out.len = min(out.len, len);
+		mn_buf_split(&room, min(room.len, len), &out);
 		memcpy(out.data, from, out.len);
 		from += out.len;
 		len -= out.len;
-		err = mn_stream_write(stream, &out);
+		err = copied(stream, &out, &room);
 	}
 	return err;
 }

@@ -21,7 +21,7 @@ static void reader_wake(struct mn_stream *stream)
 /* When buffers are short nobody may hold more than one unread, nor get it before it is wanted. */
 static bool in_full(const struct mn_stream *stream)
 {
-	return stream->in_bytes >= param_in_max || pool_pressed(&mn_self->pool);
+	return stream->in_bytes >= stream->limits.in_high || pool_pressed(&mn_self->pool);
 }
 
 static void received(struct mn_op *op, int64_t res);
@@ -123,7 +123,7 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	stream->in_bytes -= chunk->len;
 	stream_touch(stream);
 	*in = chunk_slice(chunk);
-	if (stream->in_bytes <= param_in_max / 2 && !pool_pressed(&mn_self->pool))
+	if (stream->in_bytes <= stream->limits.in_low && !pool_pressed(&mn_self->pool))
 		in_resume(stream);
 	return chunk->len;
 }
@@ -200,7 +200,9 @@ void stream_init(struct mn_stream *stream, int fd)
 {
 	stream->fd = fd;
 	stream->in_tail = &stream->in_head;
-	stream->queued_tail = &stream->queued;
+	stream->limits.in_high = param_in_max;
+	stream->limits.in_low = param_in_max / 2;
+	out_init(stream);
 	mn_timer_init(&stream->idle, idle_check);
 }
 
@@ -224,6 +226,7 @@ void stream_quiet(struct mn_stream *stream)
 {
 	stream->moving = true;
 	mn_timer_cancel(&stream->idle);
+	out_quiet(stream);
 	mn_op_cancel(&stream->recv);
 	mn_op_cancel(&stream->send);
 	end_wait(&stream->recv);
@@ -241,7 +244,7 @@ void stream_resume(struct mn_stream *stream)
 		if (!stream->in_paused)
 			recv_start(stream);
 	}
-	if (stream->queued)
+	if (stream->queued && !stream->corked)
 		out_start(stream);
 	if (stream->in_head || stream->in_ended)
 		reader_wake(stream);
@@ -258,6 +261,7 @@ void stream_take(struct mn_stream *to, struct mn_stream *from)
 	to->in_ended = from->in_ended;
 	to->in_err = from->in_err;
 	to->shut = from->shut;
+	to->limits = from->limits;
 	out_take(to, from);
 	to->sent = from->sent;
 	to->active_ns = from->active_ns;
@@ -297,6 +301,7 @@ int stream_end(struct mn_stream *stream)
 	err = out_wait(stream, 0);
 	/* From here on nothing starts again, and what is in flight ends soon. */
 	stream->reader = stream->writer = NULL;
+	out_quiet(stream);
 	stream_abort(stream, err ? err : -ECANCELED);
 	end_wait(&stream->recv);
 	end_wait(&stream->send);
@@ -322,6 +327,33 @@ int mn_stream_shutdown(struct mn_stream *stream)
 	BUG_ON(stream->moving);
 	stream->shut = true;
 	return err ? err : socket_shutdown(stream->fd, SHUT_WR);
+}
+
+/* What is zero is as the parameters say, and half of that. */
+static int limits_complete(struct mn_stream_limits *limits, uint32_t out_max)
+{
+	if (!limits->in_high)
+		limits->in_high = param_in_max;
+	if (!limits->in_low)
+		limits->in_low = limits->in_high / 2;
+	if (!limits->out_high)
+		limits->out_high = out_max;
+	if (!limits->out_low)
+		limits->out_low = limits->out_high / 2;
+	return limits->in_low > limits->in_high || limits->out_low > limits->out_high ? -EINVAL : 0;
+}
+
+int mn_stream_set_limits(struct mn_stream *stream, const struct mn_stream_limits *limits)
+{
+	struct mn_stream_limits new = *limits;
+	int err = limits_complete(&new, out_max_default());
+
+	if (err)
+		return err;
+	stream->limits = new;
+	if (stream->in_bytes <= new.in_low)
+		in_resume(stream);
+	return 0;
 }
 
 int mn_stream_peer(struct mn_stream *stream, char *text, size_t size)

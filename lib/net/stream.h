@@ -21,6 +21,7 @@ struct batch {
 	struct batch *next;
 	size_t bytes;
 	uint32_t nr_slices;
+	struct mn_buf spare;	/* of the buffer of the last copy, what is free */
 	struct mn_buf slice[BATCH_SLICES];
 	struct msghdr hdr;
 	struct iovec iov[BATCH_SLICES];
@@ -39,8 +40,12 @@ struct mn_stream {
 	bool served;		/* it is in a struct conn */
 	bool moving;		/* what ends now goes on later, here or on another shard */
 	bool away;		/* another shard looks at it; see lib/net/migrate.c */
+	bool corked;
+	bool unsent;		/* it is in that list of the shard */
+	bool sent;		/* something went out since the idle timer looked */
 	int away_err;		/* why it was aborted meanwhile */
-	int in_err;
+	int in_err, out_err;
+	int fd;
 	struct mn_task *reader;	/* scheduled when there is input, or the end */
 
 	/* output */
@@ -49,12 +54,12 @@ struct mn_stream {
 	struct batch *queued, **queued_tail;
 	struct batch *filling;	/* the last of them */
 	size_t out_bytes;	/* in all of them */
-	int out_err;
+	struct mn_stream *unsent_next;	/* to be sent when the tasks of this turn have run */
 	struct mn_task *writer;	/* scheduled when output shrank, or failed */
 
+	struct mn_stream_limits limits;
+
 	/* life */
-	int fd;
-	bool sent;		/* something went out since the idle timer looked */
 	int64_t active_ns;	/* when the application last read or wrote */
 	int64_t idle_ns;	/* the longest pause; MN_NEVER */
 	struct mn_timer idle;
@@ -97,13 +102,17 @@ static inline void stream_touch(struct mn_stream *stream)
 }
 
 /* out.c */
-void out_sent(struct mn_op *op, int64_t res);
+void out_init(struct mn_stream *stream);
 void out_drop(struct mn_stream *stream);
 void out_start(struct mn_stream *stream);
+void out_quiet(struct mn_stream *stream);	/* it moves, or ends: nothing is to be sent any more */
 
 /* out_reserve - as many batches as another stream has; out_take - fill them with its slices */
 int out_reserve(struct mn_stream *to, const struct mn_stream *from);
 void out_take(struct mn_stream *to, struct mn_stream *from);
+
+/* out_max_default - what --net.out_max says */
+uint32_t out_max_default(void);
 
 /* Wait until no more than @limit bytes are queued for output. */
 int out_wait(struct mn_stream *stream, size_t limit);
