@@ -106,6 +106,9 @@ struct backend_ops {
 	/** @describe: one line of what was chosen, for --doctor and the tables */
 	void (*describe)(struct backend *be, char *text, size_t size);
 
+	/** @features: print what of the kernel it can use and what not; 0 or -errno. Or NULL */
+	int (*features)(void);
+
 	/* The ways to wake() that "name:waker" chooses from, NULL at the end; NULL: there is one. */
 	const char *const *wakers;
 

@@ -30,6 +30,8 @@ struct driver {
 	 * "name:arg", or NULL. NULL means always.
 	 */
 	int (*probe)(const char *arg);
+	/* Do its parameters make sense? Also when it is not chosen. 0, or -EINVAL, logged; or NULL */
+	int (*check)(void);
 	/* What may have denied it (-EPERM, -EACCES, -ENOSYS): a sysctl, a filter. Or NULL. */
 	const char *hint;
 };

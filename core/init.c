@@ -69,6 +69,17 @@ static int choose(const struct driver_kind *kind, const struct mn_param *param,
 	return driver_choose(kind, *(const char **)param->value, *param->origin, after, choice);
 }
 
+/* A parameter that makes no sense is refused, whoever it would have been for. */
+static int backends_check(void)
+{
+	const struct driver *const *drv;
+	int err = 0;
+
+	for (drv = backend_kind.start; !err && drv < backend_kind.stop; drv++)
+		err = (*drv)->check ? (*drv)->check() : 0;
+	return err;
+}
+
 static int drivers_choose(struct mn_world *world)
 {
 	int err = choose(&timer_queue_kind, &param_desc_timer, NULL, &world->timer);
@@ -174,6 +185,8 @@ int mn_run_app(const struct mn_app *app, int argc, char **argv, mn_fiber_fn fn, 
 		return MN_EXIT_OK;
 	}
 	err = spin_parse(param_spin, &world.spin_ns);
+	if (!err)
+		err = backends_check();
 	if (!err)
 		err = topology_plan(&topology);
 	if (!err)

@@ -8,14 +8,14 @@
 #include "core/op.h"
 #include "tests/world.h"
 
-/* A test whose body runs once for each backend that works here, in a fresh world. */
+/* A test whose body runs once for each backend that works here, and each mask, in a fresh world. */
 #define BACKEND_TEST(name)                              \
 	static void name##_body(struct mn_world *);     \
 	START_TEST(name)                                \
 	{                                               \
 		struct mn_world world_of_test;          \
                                                         \
-		if (!world_backend(&world_of_test, _i)) \
+		if (!world_variant(&world_of_test, _i)) \
 			return;                         \
 		name##_body(&world_of_test);            \
 		world_end(&world_of_test);              \
@@ -23,7 +23,7 @@
 	END_TEST                                        \
 	static void name##_body(struct mn_world *world)
 
-#define backend_test(tc, name) tcase_add_loop_test(tc, name, 0, nr_backends())
+#define backend_test(tc, name) tcase_add_loop_test(tc, name, 0, nr_variants())
 
 TCase *tcase_backend_stream(void);
 TCase *tcase_backend_signal(void);

@@ -2,7 +2,7 @@
 /*
  * mn-test [[!]REGEX]: run the suites whose names match, or with ! those that
  * do not, or all of them. MN_TEST is the same. CK_VERBOSITY, CK_FORK and the
- * others are Check's own.
+ * others are Check's own. MINISS_IO_URING_MASK=LIST is heeded.
  */
 #include <fcntl.h>
 #include <regex.h>
@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/io_uring/features.h"
+#include "core/compiler.h"
 #include "tests/suites.h"
 
 /* clang-format off */
@@ -154,6 +156,8 @@ int main(int argc, char **argv)
 		srunner_free(runner);
 		return 2;
 	}
+	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_MASK"))
+		uring_mask_set(getenv("MINISS_IO_URING_MASK"));
 	/* Standard output may be a pipe, and tests are forked from here. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	srunner_run_all(runner, CK_SILENT);

@@ -92,6 +92,10 @@ static const struct refusal uring_refusals[] = {
 	  { "--io_uring.nosuch", "no such parameter" } },
 	{ { "mn-echo" }, "MINISS_IO_URING_SQ_ENTRIES=0x10000", 2,
 	  { "MINISS_IO_URING_SQ_ENTRIES=0x10000", "16 to 32768" } },
+	{ { "mn-echo", "--io_uring.mask=buf_ring,nosuch,msg_ring" }, NULL, 2,
+	  { "no feature nosuch", "known: all, submit_all", "buf_ring", "no_iowait" } },
+	{ { "mn-echo", "--backend=mem" }, "MINISS_IO_URING_MASK=buf_rin", 2,	/* whoever it is for */
+	  { "MINISS_IO_URING_MASK", "no feature buf_rin" } },
 };
 /* clang-format on */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/io_uring/features.h"
 #include "core/op.h"
 #include "tests/world.h"
 
@@ -62,6 +63,23 @@ int nr_backends(void)
 bool world_backend(struct mn_world *world, int i)
 {
 	return world_begin(world, backend_kind.start[i]->name, 1);
+}
+
+/* One without each of them, one without all. */
+int nr_variants(void)
+{
+	return nr_backends() + (IS_ENABLED(CONFIG_BACKEND_IO_URING) ? URING_FEATURES + 1 : 0);
+}
+
+bool world_variant(struct mn_world *world, int i)
+{
+	int feature = i - nr_backends();
+
+	if (feature < 0)
+		return world_backend(world, i);
+	if (IS_ENABLED(CONFIG_BACKEND_IO_URING))
+		uring_mask_set(feature == URING_FEATURES ? "all" : uring_feature_name(feature));
+	return world_begin(world, "io_uring", 1);
 }
 
 bool world_is(const struct mn_world *world, const char *backend)

@@ -30,6 +30,10 @@ void world_end(struct mn_world *world);
 bool world_backend(struct mn_world *world, int i);
 int nr_backends(void);
 
+/* The same, and then over io_uring with kernel features masked, one by one and all together. */
+bool world_variant(struct mn_world *world, int i);
+int nr_variants(void);
+
 bool world_is(const struct mn_world *world, const char *backend);
 
 /* An operation that counts how often it ended, and checks what it receives. */

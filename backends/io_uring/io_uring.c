@@ -13,9 +13,12 @@ static void uring_describe(struct backend *be, char *text, size_t size)
 {
 	const struct uring_plan *plan = &to_uring(be)->plan;
 
-	snprintf(text, size, "%s; %u/%u entries, %u buffers; %s waker: %s", plan->name,
-		 plan->sq_entries, plan->cq_entries, plan->buffers, waker_names[plan->waker - 1],
-		 plan->waker_why);
+	char without[160];
+
+	uring_without(plan, without, sizeof(without));
+	snprintf(text, size, "%s; %u/%u entries, %u buffers; %s waker: %s%s", plan->name,
+		 plan->sq_entries, plan->cq_entries, to_uring(be)->bufs ? plan->buffers : 0,
+		 waker_names[plan->waker - 1], plan->waker_why, without);
 }
 
 static const struct backend_ops uring_ops = {
@@ -30,10 +33,12 @@ static const struct backend_ops uring_ops = {
 	.describe	= uring_describe,
 	.buffers	= uring_buffers,
 	.wakers		= waker_names,
+	.features	= uring_report,
 	.state_size	= sizeof(struct uring),
 	.drv = {
 		.name	= "io_uring",
 		.rating	= 300,
+		.check	= uring_check,
 		.probe	= uring_probe,
 		.hint	= "kernel.io_uring_disabled or seccomp?",
 	},

@@ -10,7 +10,7 @@
  * when the pool is pressed the ring is left to run dry, and a stream waits for
  * readiness and then receives one chunk (or, when the last ones are in the
  * ring, one of those): who does not go on with what it has cannot take what
- * the others need.
+ * the others need. Where the kernel has no buffer rings it is always so.
  */
 #include <errno.h>
 
@@ -23,7 +23,7 @@ void uring_refill(struct uring *u)
 	uint32_t full = min(u->buf_mask + 1u, pool->chunks_max / 2);
 	uint16_t tail = u->buf_tail;
 
-	while (u->nr_bufs < full && !pool_pressed(pool)) {
+	while (u->bufs && u->nr_bufs < full && !pool_pressed(pool)) {
 		struct mn_chunk *chunk = pool_get(pool);
 		struct io_uring_buf *buf = &u->bufs->bufs[tail & u->buf_mask];
 
@@ -59,7 +59,7 @@ void uring_feed(struct uring *u)
 {
 	struct pool *pool = &u->be.shard->pool;
 
-	uint32_t n = u->nr_bufs + (pool_pressed(pool) ? pool->nr_free : 0);
+	uint32_t n = u->nr_bufs + (pool_pressed(pool) || !u->bufs ? pool->nr_free : 0);
 
 	for (; n && u->starved.head; n--)
 		uring_resubmit(u, op_list_pop(&u->starved));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Rings: which flags and which sizes, found by trying, never from a version.
+ * Rings: of which sizes, found by trying, never from a version.
  *
  * The rings of all shards are made on the starting thread, disabled, with
  * one decision about their sizes; each shard enables its own. So a start
@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,27 +33,12 @@ MN_PARAM(uint, workers, 4, 1, 64,
 #define BUFFERS_MIN	64
 #define RETRIES		6	/* after 1, 2, 4 ... ms: 63 ms in all */
 
-#define FLAGS_ANY	(IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP)
-#define FLAGS_TASKRUN	(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
-#define FLAGS_5_19	(FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | FLAGS_TASKRUN)
-
-/* From the best to the oldest; EINVAL means: the next. */
-static const struct {
-	const char *name;
-	unsigned int flags;
-} flag_ladder[] = {
-	{ "DEFER_TASKRUN", FLAGS_ANY | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_TASKRUN_FLAG |
-			   IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN },
-	{ "COOP_TASKRUN, single issuer", FLAGS_5_19 | IORING_SETUP_SINGLE_ISSUER },
-	{ "COOP_TASKRUN", FLAGS_5_19 },
-};
-
 /* All of these are in 5.15; a kernel without them is for libev. */
 #define FEATURES                                                                  \
 	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
 	 IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS)
 
-static int bufs_register(struct uring *u, unsigned int entries)
+int uring_bufs_register(struct uring *u, unsigned int entries)
 {
 	size_t size = entries * sizeof(struct io_uring_buf);
 	struct io_uring_buf_reg reg = { .ring_entries = entries };
@@ -105,8 +89,8 @@ int uring_ring_open(struct uring *u, const struct uring_plan *plan)
 		err = -errno;
 	else if ((params.features & FEATURES) != FEATURES)
 		err = -EOPNOTSUPP;
-	else
-		err = bufs_register(u, plan->buffers);
+	else if (plan->features & URING_BIT(URING_BUF_RING))
+		err = uring_bufs_register(u, plan->buffers);
 	if (err) {
 		uring_ring_close(u);
 		return err;
@@ -114,7 +98,9 @@ int uring_ring_open(struct uring *u, const struct uring_plan *plan)
 	u->plan = *plan;
 	u->msg_fd = u->ring.ring_fd;
 	u->enter_fd = u->ring.ring_fd;
-	u->enter_flags = params.features & URING_FEAT_NO_IOWAIT ? URING_ENTER_NO_IOWAIT : 0;
+	u->enter_flags = 0;
+	if (uring_has(u, URING_NO_IOWAIT) && params.features & URING_FEAT_NO_IOWAIT)
+		u->enter_flags = URING_ENTER_NO_IOWAIT;
 	op_list_init(&u->unqueued);
 	op_list_init(&u->uncanceled);
 	op_list_init(&u->starved);
@@ -129,7 +115,7 @@ int uring_ring_enable(struct uring *u)
 
 	if (err < 0)
 		return err;
-	if (io_uring_register_ring_fd(&u->ring) == 1) {
+	if (uring_has(u, URING_REGISTERED_RING) && io_uring_register_ring_fd(&u->ring) == 1) {
 		u->enter_fd = u->ring.enter_ring_fd;
 		u->enter_flags |= IORING_ENTER_REGISTERED_RING;
 	}
@@ -177,6 +163,33 @@ static int rings_open_patiently(struct backend *const *be, unsigned int n,
 	return err;
 }
 
+int uring_ring_open_patiently(struct uring *u, const struct uring_plan *plan)
+{
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = uring_ring_open(u, plan);
+	} while (memory_may_come(err, tries++));
+	return err;
+}
+
+int uring_small_open(struct uring *u, struct uring_plan *plan)
+{
+	int err = -EINVAL;
+
+	for (unsigned int i = 0; err == -EINVAL && uring_flags(i, plan); i++) {
+		plan->features |= URING_BIT(URING_REGISTERED_RING) & ~uring_mask();
+		err = uring_ring_open_patiently(u, plan);
+	}
+	if (err)
+		return err == -EINVAL ? -EOPNOTSUPP : err;
+	err = uring_ring_enable(u);
+	if (err)
+		uring_ring_close(u);
+	return err;
+}
+
 /* A smaller plan, or false. Completions are what costs most. */
 static bool plan_shrink(struct uring_plan *plan)
 {
@@ -211,21 +224,36 @@ static unsigned int power_of_two(unsigned int n)
 	return n;
 }
 
-/* All rings with the best flags and the largest sizes that there are. */
+/* All rings with the largest sizes that there are. */
 static int rings_plan(struct backend *const *be, unsigned int n, struct uring_plan *plan)
 {
-	unsigned int rung = 0;
 	int err;
 
-	for (;;) {
-		plan->flags = flag_ladder[rung].flags;
-		plan->name = flag_ladder[rung].name;
+	do {
 		err = rings_open_patiently(be, n, plan);
-		if (err == -EINVAL && rung + 1 < ARRAY_SIZE(flag_ladder))
-			rung++;
-		else if (err != -ENOMEM || (!memlock_raise() && !plan_shrink(plan)))
-			return err == -EINVAL ? -EOPNOTSUPP : err;
-	}
+	} while (err == -ENOMEM && (memlock_raise() || plan_shrink(plan)));
+	return err == -EINVAL ? -EOPNOTSUPP : err;
+}
+
+/* What the kernel has is found out with a small ring. */
+static int features_find(struct uring_plan *plan)
+{
+	struct uring_plan small = PLAN_SMALL;
+	struct uring u = { .wake_fd = -1 };
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = uring_small_open(&u, &small);
+		if (err)
+			return err;
+		err = uring_find(&u, &small);
+		uring_ring_close(&u);
+	} while (memory_may_come(err, tries++));
+	plan->flags = small.flags;
+	plan->name = small.name;
+	plan->features = small.features;
+	return err;
 }
 
 int uring_open(struct backend *const *be, unsigned int n, const char *arg)
@@ -235,8 +263,10 @@ int uring_open(struct backend *const *be, unsigned int n, const char *arg)
 		.cq_entries = max(param_cq_entries, 2 * param_sq_entries),
 		.buffers = power_of_two(param_buffers),
 	};
-	int err = rings_plan(be, n, &plan);
+	int err = features_find(&plan);
 
+	if (!err)
+		err = rings_plan(be, n, &plan);
 	if (err == -ENOMEM)
 		mn_warn("io_uring: no memory for %u rings of %u/%u entries; RLIMIT_MEMLOCK is too low",
 			n, plan.sq_entries, plan.cq_entries);
@@ -275,70 +305,10 @@ void uring_close(struct backend *be)
 	uring_ring_close(to_uring(be));
 }
 
-/* Receive one byte the way servers will: multishot, into the buffer ring. */
-static int probe_recv(struct uring *u, int fd)
-{
-	struct __kernel_timespec patience = { .tv_sec = 1 };
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-	struct io_uring_cqe *cqe;
-	int err;
-
-	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	err = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &patience, NULL);
-	if (err < 0)
-		return err == -ETIME ? -EOPNOTSUPP : err;
-	if (cqe->res < 0)
-		return cqe->res;
-	return cqe->res == 1 && cqe->flags & IORING_CQE_F_BUFFER ? 0 : -EOPNOTSUPP;
-}
-
-static int probe_ring(struct uring *u)
-{
-	char memory[16] __attribute__((aligned(16))) = "";
-	int pair[2], err = uring_ring_enable(u);
-
-	if (err)
-		return err;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	io_uring_buf_ring_add(u->bufs, memory, sizeof(memory), 0, u->buf_mask, 0);
-	io_uring_buf_ring_advance(u->bufs, 1);
-	if (write(pair[1], "x", 1) != 1)
-		err = -errno;
-	else
-		err = probe_recv(u, pair[0]);
-	close(pair[0]);
-	close(pair[1]);
-	return err;
-}
-
-static int probe_open(struct uring *u)
-{
-	struct uring_plan plan = PLAN_SMALL;
-	int err = -EINVAL;
-
-	for (unsigned int i = 0; err == -EINVAL && i < ARRAY_SIZE(flag_ladder); i++) {
-		plan.flags = flag_ladder[i].flags;
-		err = uring_ring_open(u, &plan);
-	}
-	return err;
-}
-
 int uring_probe(const char *arg)
 {
-	struct uring u = { .wake_fd = -1 };
-	unsigned int tries = 0;
-	int err;
+	struct uring_plan plan = PLAN_SMALL;
+	int err = features_find(&plan);
 
-	do {
-		err = probe_open(&u);
-	} while (memory_may_come(err, tries++));
-	if (err)
-		return err;
-	err = probe_ring(&u);
-	if (!err && arg)
-		err = waker_probe(arg, u.plan.flags);
-	uring_ring_close(&u);
-	return err;
+	return err || !arg ? err : waker_probe(arg, plan.flags);
 }

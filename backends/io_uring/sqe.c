@@ -22,19 +22,19 @@ struct io_uring_sqe *uring_sqe(struct uring *u)
 	return sqe;
 }
 
-/* When buffers are short, one at a time: see recv.c. */
+/* When buffers are short, or the kernel cannot do better, one at a time: see recv.c. */
 static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	const struct pool *pool = &u->be.shard->pool;
-	bool one = pool_pressed(pool);
+	bool pressed = pool_pressed(pool);
 
 	op->be.num = RECV_BUFFERS;
-	if (one && (pool->nr_free || !u->nr_bufs)) {
+	if (!u->bufs || (pressed && (pool->nr_free || !u->nr_bufs))) {
 		op->be.num = RECV_POLLED;
 		io_uring_prep_poll_add(sqe, op->fd, POLLIN);
 		return;
 	}
-	if (one)
+	if (pressed || !uring_has(u, URING_MULTISHOT_RECV))
 		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
 	else
 		io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
@@ -62,7 +62,10 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 		prep_recv_stream(u, op, sqe);
 		break;
 	case MN_OP_ACCEPT_STREAM:
-		io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (uring_has(u, URING_MULTISHOT_ACCEPT))
+			io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
+		else
+			io_uring_prep_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
 		break;
 	case MN_OP_CONNECT:
 		io_uring_prep_connect(sqe, op->fd, op->addr.sa, op->addr.len);

@@ -112,7 +112,10 @@ int waker_try(unsigned int flags, struct waker_costs *costs)
 	struct uring_plan plan = PLAN_SMALL;
 	int err;
 
+	if (uring_mask() & URING_BIT(URING_MSG_RING))
+		return -EOPNOTSUPP;
 	plan.flags = flags;
+	plan.features = URING_ALL & ~uring_mask() & ~URING_BIT(URING_BUF_RING);
 	err = uring_ring_open(&from, &plan);
 	if (err)
 		return err;

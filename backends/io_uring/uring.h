@@ -2,7 +2,8 @@
 /*
  * The io_uring backend: one ring for each shard, used by its thread alone.
  *
- *	setup.c	flags and sizes, found by trying; what all shards share
+ *	setup.c	rings and their sizes, found by trying; what all shards share
+ *	features.c	what the kernel has, and what of it is not to be used
  *	sqe.c	from operations to submission entries
  *	cqe.c	from completion entries to operations
  *	file.c	operations on files
@@ -19,6 +20,7 @@
 
 #include "backends/backend.h"
 #include "backends/io_uring/compat.h"
+#include "backends/io_uring/features.h"
 #include "core/shard.h"
 
 /* What a completion entry is about: the low bits of its user_data. */
@@ -43,6 +45,7 @@ enum waker { WAKER_AUTO, WAKER_EVENTFD, WAKER_MSG_RING };
 struct uring_plan {
 	unsigned int sq_entries, cq_entries, buffers;
 	unsigned int flags;		/* IORING_SETUP_* */
+	unsigned int features;		/* bits of enum uring_feature: to be used */
 	const char *name;		/* of the flag set */
 	enum waker waker;
 	char waker_why[WAKER_WHY_MAX];
@@ -77,6 +80,11 @@ struct uring {
 	struct uring_plan plan;
 	void *bufs_mem;
 };
+
+static inline bool uring_has(const struct uring *u, enum uring_feature feature)
+{
+	return u->plan.features & URING_BIT(feature);
+}
 
 static inline struct uring *to_uring(struct backend *be)
 {
@@ -134,6 +142,13 @@ void uring_close(struct backend *be);
 /* A ring by itself, disabled at first: 0 or -errno. */
 int uring_ring_open(struct uring *u, const struct uring_plan *plan);
 int uring_ring_enable(struct uring *u);	/* by the thread that will use it */
+int uring_bufs_register(struct uring *u, unsigned int entries);
+
+/* A small one, enabled, with the best flags, to try something; @plan says which. */
+int uring_small_open(struct uring *u, struct uring_plan *plan);
+
+/* When memory of rings that were closed is still on its way back, wait for it. */
+int uring_ring_open_patiently(struct uring *u, const struct uring_plan *plan);
 void uring_ring_close(struct uring *u);
 
 /* sqe.c */
