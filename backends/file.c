@@ -156,6 +156,29 @@ static int close_once(int fd)
 	return ret;
 }
 
+static int64_t call_names(const struct mn_op *op)
+{
+	switch (op->code) {
+	case MN_OP_RENAME:
+		return platform_rename(op->fd, op->names.path, op->names.to_fd, op->names.to,
+				       (unsigned int)op->names.flags);
+	case MN_OP_LINK:
+		return linkat(op->fd, op->names.path, op->names.to_fd, op->names.to,
+			      op->names.flags);
+	case MN_OP_SYMLINK:
+		return symlinkat(op->names.path, op->names.to_fd, op->names.to);
+	case MN_OP_UNLINK:
+		return unlinkat(op->fd, op->names.path, op->names.flags);
+	case MN_OP_MKDIR:
+		return mkdirat(op->fd, op->names.path, (mode_t)op->names.flags);
+	case MN_OP_READLINK:
+		return readlinkat(op->fd, op->link.path, op->link.buf, op->link.len);
+	default:
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+}
+
 static int64_t call(const struct mn_op *op)
 {
 	switch (op->code) {
@@ -181,9 +204,12 @@ static int64_t call(const struct mn_op *op)
 	case MN_OP_STAT:
 		return platform_statx(op->fd, op->stat.path, op->stat.flags, op->stat.mask,
 				      op->stat.buf);
+	case MN_OP_LIST:
+		return platform_list(op->fd, op->buf.base, op->buf.len);
+	case MN_OP_LOCK:
+		return platform_lock(op->fd, op->range.off, op->range.len, op->range.flags);
 	default:
-		errno = EOPNOTSUPP;
-		return -1;
+		return call_names(op);
 	}
 }
 

@@ -14,13 +14,13 @@
 
 static inline bool op_is_file(const struct mn_op *op)
 {
-	return op->code >= MN_OP_READ && op->code <= MN_OP_TRUNCATE;
+	return op->code >= MN_OP_READ && op->code <= MN_OP_LOCK;
 }
 
 /* Of these: the ones that only a thread can do. */
 static inline bool op_is_pooled(const struct mn_op *op)
 {
-	return op->code >= MN_OP_TRUNCATE && op->code <= MN_OP_TRUNCATE;
+	return op->code >= MN_OP_TRUNCATE && op->code <= MN_OP_LOCK;
 }
 
 /* What to do next of READ and its like: either @iov, or @base if @iov is NULL. */

@@ -52,6 +52,17 @@ static inline int platform_statx(int dir, const char *path, unsigned int flags, 
 	return statx(dir, path, (int)flags, mask, buf);
 }
 
+static inline int platform_rename(int dir, const char *path, int to_dir, const char *to,
+				  unsigned int flags)
+{
+	return renameat2(dir, path, to_dir, to, flags);
+}
+
+static inline int64_t platform_list(int fd, void *buf, size_t len)
+{
+	return syscall(SYS_getdents64, fd, buf, len);
+}
+
 static inline int platform_sync_range(int fd, int64_t off, int64_t len, int flags)
 {
 	return sync_file_range(fd, off, len, (unsigned int)flags);
@@ -113,6 +124,17 @@ static inline int platform_statx(int dir, const char *path, unsigned int flags, 
 	return ret;
 }
 
+static inline int platform_rename(int dir, const char *path, int to_dir, const char *to,
+				  unsigned int flags)
+{
+	return flags ? platform_unsupported() : renameat(dir, path, to_dir, to);
+}
+
+static inline int64_t platform_list(int fd, void *buf, size_t len)
+{
+	return platform_unsupported();
+}
+
 static inline int platform_sync_range(int fd, int64_t off, int64_t len, int flags)
 {
 	return platform_unsupported();
@@ -129,6 +151,23 @@ static inline int platform_advise(int fd, int64_t off, int64_t len, int advice)
 }
 
 #endif
+
+/* Locks belong to the open file, and not to the process. */
+static inline int platform_lock(int fd, int64_t off, int64_t len, int type)
+{
+#ifdef F_OFD_SETLK
+	struct flock lock = {
+		.l_type = (short)type,
+		.l_whence = SEEK_SET,
+		.l_start = off,
+		.l_len = len,
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &lock);
+#else
+	return platform_unsupported();
+#endif
+}
 
 #ifdef __APPLE__
 #define fdatasync(fd)	fsync(fd)

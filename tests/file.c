@@ -373,5 +373,7 @@ Suite *suite_file(void)
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	script_test(tc, files_are_the_same_on_every_backend, scripts);
 	suite_add_tcase(s, tc);
+	suite_add_tcase(s, tcase_file_names());
+	suite_add_tcase(s, tcase_file_direct());
 	return s;
 }

@@ -47,6 +47,9 @@ void file_make(struct mn_file *file, const char *name, size_t len);
 	}								\
 	END_TEST
 
+TCase *tcase_file_names(void);
+TCase *tcase_file_direct(void);
+
 #define script_test(tc, name, scripts)					\
 	tcase_add_loop_test(tc, name, 0, 2 * (int)ARRAY_SIZE(scripts))
 

@@ -60,6 +60,28 @@ static void prep_range(const struct mn_op *op, struct io_uring_sqe *sqe)
 	}
 }
 
+static void prep_names(const struct mn_op *op, struct io_uring_sqe *sqe)
+{
+	switch (op->code) {
+	case MN_OP_RENAME:
+		io_uring_prep_renameat(sqe, op->fd, op->names.path, op->names.to_fd, op->names.to,
+				       (unsigned int)op->names.flags);
+		break;
+	case MN_OP_LINK:
+		io_uring_prep_linkat(sqe, op->fd, op->names.path, op->names.to_fd, op->names.to,
+				     op->names.flags);
+		break;
+	case MN_OP_SYMLINK:
+		io_uring_prep_symlinkat(sqe, op->names.path, op->names.to_fd, op->names.to);
+		break;
+	case MN_OP_UNLINK:
+		io_uring_prep_unlinkat(sqe, op->fd, op->names.path, op->names.flags);
+		break;
+	default:
+		io_uring_prep_mkdirat(sqe, op->fd, op->names.path, (mode_t)op->names.flags);
+	}
+}
+
 void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->code) {
@@ -83,8 +105,13 @@ void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe)
 		io_uring_prep_statx(sqe, op->fd, op->stat.path, (int)op->stat.flags, op->stat.mask,
 				    op->stat.buf);
 		break;
-	default:
+	case MN_OP_SYNC_RANGE:
+	case MN_OP_ALLOCATE:
+	case MN_OP_ADVISE:
 		prep_range(op, sqe);
+		break;
+	default:
+		prep_names(op, sqe);
 	}
 }
 

@@ -50,6 +50,9 @@ struct mn_file {
  * @flags: as of open(); O_CLOEXEC always goes with them
  * @mode: of a file that O_CREAT or O_TMPFILE makes, before the umask; else ignored
  *
+ * For what is on a disk; what is no such thing may be waited for, or not (a FIFO
+ * without a writer).
+ *
  * Return: 0; -EMFILE, -ENOENT and so on. -EINVAL, too, for O_DIRECT where the
  * file system has no such thing.
  */
@@ -206,6 +209,147 @@ MN_API int mn_stat(const char *path, struct mn_stat *stat);
 
 /** mn_lstat - the same, of a symbolic link itself */
 MN_API int mn_lstat(const char *path, struct mn_stat *stat);
+
+/* ---- names ---- */
+
+/**
+ * mn_rename - give a file, or a directory, another name; what has that name is gone
+ *
+ * At no time does neither of the two exist under it. To be found there after the
+ * power failed, both directories must be synced.
+ *
+ * Return: 0; -ENOENT, -EXDEV: on another file system; -ENOTEMPTY, -EISDIR, -ENOTDIR.
+ */
+MN_API int mn_rename(const char *from, const char *to);
+
+/** mn_rename_new - the same, but -EEXIST if something has that name; -EINVAL: cannot be had here */
+MN_API int mn_rename_new(const char *from, const char *to);
+
+/** mn_link - give a file another name beside the one that it has; -EEXIST: it is taken */
+MN_API int mn_link(const char *path, const char *to);
+
+/** mn_symlink - make a link that says @target, whatever that is */
+MN_API int mn_symlink(const char *target, const char *path);
+
+/**
+ * mn_readlink - what a link says
+ * @buf: with a NUL at the end
+ *
+ * Return: its length without that; -EINVAL: it is none; -ENAMETOOLONG: more than @size - 1.
+ */
+MN_API int64_t mn_readlink(const char *path, char *buf, size_t size);
+
+/** mn_unlink - take a name from a file; without any, and closed, it is gone. -EISDIR, -ENOENT */
+MN_API int mn_unlink(const char *path);
+
+MN_API int mn_mkdir(const char *path, mode_t mode);
+
+/** mn_rmdir - remove a directory that is empty; -ENOTEMPTY */
+MN_API int mn_rmdir(const char *path);
+
+/* ---- directories ---- */
+
+#define MN_DIR_BUFFER	4096
+
+/** struct mn_dir - a directory that is being listed; the runtime's, in the caller's memory */
+struct mn_dir {
+	struct mn_file file;
+	uint32_t at, end;	/* in the buffer */
+	char buf[MN_DIR_BUFFER] __attribute__((aligned(8)));
+};
+
+/**
+ * struct mn_dirent - an entry of a directory
+ * @name: until the next one is asked for, or the end
+ * @type: DT_REG and so on; DT_UNKNOWN where the file system does not say
+ */
+struct mn_dirent {
+	const char *name;
+	uint64_t ino;
+	uint8_t type;
+};
+
+/** mn_dir_open - begin to list a directory; -ENOTDIR, -ENOENT */
+MN_API int mn_dir_open(struct mn_dir *dir, const char *path);
+
+/**
+ * mn_dir_next - the next entry, in no order; "." and ".." are left out
+ *
+ * What is made or removed meanwhile is there or not; the rest is there once.
+ * Suspends once for many entries.
+ *
+ * Return: 1; 0 at the end; -errno, and may be called again. -EOPNOTSUPP: this
+ * system is not Linux.
+ */
+MN_API int mn_dir_next(struct mn_dir *dir, struct mn_dirent *entry);
+
+MN_API int mn_dir_close(struct mn_dir *dir);
+
+/* ---- temporary files ---- */
+
+/** struct mn_temp - a file that has no name yet; the runtime's but for @file, in the caller's memory */
+struct mn_temp {
+	struct mn_file file;	/* open for reading and writing */
+	struct mn_file dir;
+	char name[24];		/* where a file must have one; else "" */
+};
+
+/* flags of mn_temp_commit() */
+#define MN_TEMP_NEW	1	/* -EEXIST if something has the name already; else that is replaced */
+#define MN_TEMP_NO_SYNC	2	/* it may be lost with the power, or be there without its contents */
+
+/**
+ * mn_temp_open - make a file that nobody sees, in a directory
+ * @temp: filled in; after a failure there is nothing to close
+ * @mode: that it will have, before the umask
+ *
+ * It is gone when it is closed, or the program ends, unless it was given a name.
+ * Where the file system has no files without names, it has one that begins
+ * with ".mn-", which a program that is killed leaves behind.
+ */
+MN_API int mn_temp_open(struct mn_temp *temp, const char *dir, mode_t mode);
+
+/**
+ * mn_temp_commit - give it its name, all at once
+ * @name: in its directory, or a path from there, on the same file system
+ * @flags: MN_TEMP_*
+ *
+ * Whoever opens the name, at any time and after a crash, finds what was there
+ * before or this, whole: the file is synced before, and the directory (of @temp,
+ * that is) after. When this has failed the name is as it was, unless it was
+ * that last sync that failed.
+ *
+ * Return: 0; -EEXIST; -ENOSPC and the like; @temp->file.failed.
+ */
+MN_API int mn_temp_commit(struct mn_temp *temp, const char *name, unsigned int flags);
+
+/** mn_temp_close - close it; without a name it is gone. Cancellation does not end it */
+MN_API int mn_temp_close(struct mn_temp *temp);
+
+/* ---- locks ---- */
+
+enum mn_lock { MN_LOCK_SHARED, MN_LOCK_EXCLUSIVE };
+
+/**
+ * mn_file_lock - wait until a range of a file is locked
+ * @file: open for writing, if @how is exclusive, and reading if not: else -EBADF
+ * @off, @len: the range; @len 0: to the end, wherever that will be
+ *
+ * Against other open files, here and in other processes, that lock, too: nobody
+ * else is kept out. The lock is the open file's: it replaces one of its own that
+ * it has there, and closing it gives it back. Who waits looks again and
+ * again, up to 20 times a second; there is no order among those that wait, and
+ * nobody sees a deadlock: so wait in a scope with a deadline.
+ *
+ * Return: 0; -ENOLCK; -EOPNOTSUPP: the system has locks of processes only.
+ */
+MN_API int mn_file_lock(struct mn_file *file, enum mn_lock how, int64_t off, int64_t len);
+
+/** mn_file_trylock - the same without waiting: -EAGAIN */
+MN_API int mn_file_trylock(struct mn_file *file, enum mn_lock how, int64_t off, int64_t len);
+
+/** mn_file_unlock - give it back; cancellation does not end it */
+MN_API int mn_file_unlock(struct mn_file *file, int64_t off, int64_t len);
 
 /* ---- operations that the caller has ---- */
 

@@ -40,8 +40,16 @@ enum mn_opcode {
 	MN_OP_OPEN,		/* fd: of a directory; open; result: a descriptor */
 	MN_OP_CLOSE_FILE,	/* fd: as MN_OP_CLOSE, for what may block */
 	MN_OP_STAT,		/* fd: of a directory; stat */
+	MN_OP_RENAME,		/* fd: of a directory; names; flags as of renameat2() */
+	MN_OP_LINK,		/* likewise; flags as of linkat() */
+	MN_OP_SYMLINK,		/* names.path: what it says, names.to: where it is */
+	MN_OP_UNLINK,		/* fd: of a directory; names.path; flags as of unlinkat() */
+	MN_OP_MKDIR,		/* fd: of a directory; names.path; flags: its mode */
 	/* The same, and only threads can do these. */
 	MN_OP_TRUNCATE,		/* range.len */
+	MN_OP_READLINK,		/* fd: of a directory; link; result: bytes */
+	MN_OP_LIST,		/* fd, buf: whole entries, as the system has them; result: bytes */
+	MN_OP_LOCK,		/* fd, range; flags: F_RDLCK, F_WRLCK, F_UNLCK. Never waits for it: -EAGAIN */
 
 	/* Cheap calls, completed where they are submitted. */
 	MN_OP_SOCKET,		/* socket.family, socket.type: result: a descriptor */
@@ -95,6 +103,8 @@ struct mn_op {
 		struct { int64_t off, len; int flags; } range;
 		struct { const char *path; const struct open_how *how; } open;
 		struct { const char *path; void *buf; uint32_t flags, mask; } stat;
+		struct { const char *path, *to; int to_fd, flags; } names;
+		struct { const char *path; char *buf; size_t len; } link;
 		int value;
 	};
 	/* clang-format on */

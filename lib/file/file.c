@@ -14,6 +14,13 @@ int64_t file_do(struct mn_op *op)
 	return file_await(op);
 }
 
+int64_t file_finish(struct mn_op *op)
+{
+	BUG_ON(!mn_self->fiber);
+	op_start(op);
+	return fiber_wait(&op->done);
+}
+
 /* Who has not said how to align gets what every device can do. */
 #define ALIGN_SAFE	4096
 
@@ -83,11 +90,9 @@ int mn_file_close(struct mn_file *file)
 
 	if (file->fd < 0)
 		return file->failed;
-	BUG_ON(!mn_self->fiber);
 	op_init(&op, MN_OP_CLOSE_FILE, file->fd);
 	file->fd = -1;
-	op_start(&op);
-	err = (int)fiber_wait(&op.done);
+	err = (int)file_finish(&op);
 	mn_self->hygiene.nr_fds--;
 	return file->failed ? file->failed : err;
 }

@@ -7,6 +7,10 @@
  *	sync.c		sync, and errors that are final
  *	space.c		allocate, punch, truncate, advise
  *	stat.c		what there is to know
+ *	names.c		rename, link, unlink, directories are made
+ *	dir.c		directories are listed
+ *	temp.c		files without a name
+ *	lock.c		locks
  */
 #ifndef LIB_FILE_FILE_H
 #define LIB_FILE_FILE_H
@@ -40,6 +44,12 @@ static inline int64_t file_await(struct mn_op *op)
 
 /* file_do - start an initialised operation, and wait for it */
 int64_t file_do(struct mn_op *op);
+
+/* file_finish - the same, whatever becomes of the fiber: for clean-up */
+int64_t file_finish(struct mn_op *op);
+
+/* names.c: relative to directories. A mode, or the flags of the call. */
+void names_init(struct mn_op *op, enum mn_opcode code, const char *path, int flags);
 
 struct open_how;
 

@@ -10,6 +10,7 @@
 #include <linux/openat2.h>
 
 #define HOW_BENEATH	(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+#define RENAME_NEW	1	/* RENAME_NOREPLACE */
 
 #else
 
@@ -18,6 +19,7 @@ struct open_how {
 };
 
 #define HOW_BENEATH	1
+#define RENAME_NEW	1
 
 #ifndef O_DIRECT
 #define O_DIRECT	0
