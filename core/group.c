@@ -18,8 +18,7 @@ struct creation {
 
 static bool group_exists(const struct shard *s, unsigned int group)
 {
-	return group == MN_GROUP_DEFAULT ||
-	       (group < MN_GROUPS_MAX && s->sched && s->sched->group[group].name[0]);
+	return group == MN_GROUP_DEFAULT || sched_has(s->sched, group);
 }
 
 static int create_here(void *arg)
@@ -44,21 +43,40 @@ static bool options_are_fine(const struct shard *s, const struct mn_group_option
 	       s->sched->group[parent].top == parent;
 }
 
-/* On shard 0. One that failed on some shard was heard of on others; its number is used again. */
+static int close_here(void *arg)
+{
+	const unsigned int *id = arg;
+
+	return sched_has(mn_self->sched, *id) ? sched_close_group(mn_self, *id) : 0;
+}
+
+static int reopen_here(void *arg)
+{
+	const unsigned int *id = arg;
+
+	sched_reopen_group(mn_self, *id);
+	return 0;
+}
+
+/* On shard 0. One that failed on some shard is forgotten on the others. */
 static int create(void *arg)
 {
 	struct mn_world *world = mn_self->world;
 	struct creation *c = arg;
+	uint64_t used = world->groups | 1;	/* the default one */
 	int err;
 
 	if (!options_are_fine(mn_self, &c->options))
 		return -EINVAL;
-	if (world->nr_groups + 1 == MN_GROUPS_MAX)
+	if (!~used)
 		return -ENOSPC;
-	c->id = ++world->nr_groups;
+	c->id = (unsigned int)__builtin_ctzll(~used);
+	world->groups |= UINT64_C(1) << c->id;
 	err = shard_call_all(create_here, c);
-	if (err && world->nr_groups == c->id)
-		world->nr_groups--;
+	if (err) {
+		shard_call_all(close_here, &c->id);
+		world->groups &= ~(UINT64_C(1) << c->id);
+	}
 	return err;
 }
 
@@ -83,6 +101,39 @@ int mn_group_create(const char *name, unsigned int shares, unsigned int *group)
 	if (!shares)
 		return -EINVAL;
 	return mn_group_create_with(name, &(struct mn_group_options){ .shares = shares }, group);
+}
+
+/*
+ * On shard 0. What is begun in it while the shards are asked, on one that has
+ * said yes, is of the default group; where one says no, all is as before.
+ */
+static int destroy(void *arg)
+{
+	struct mn_world *world = mn_self->world;
+	unsigned int *id = arg;
+	uint64_t bit;
+	int err;
+
+	if (!sched_has(mn_self->sched, *id))
+		return -EINVAL;
+	bit = UINT64_C(1) << *id;
+	if (world->groups_ending & bit)
+		return -EINVAL;
+	world->groups_ending |= bit;
+	err = shard_call_all(close_here, id);
+	if (err)
+		shard_call_all(reopen_here, id);
+	else
+		world->groups &= ~bit;
+	world->groups_ending &= ~bit;
+	return err;
+}
+
+int mn_group_destroy(unsigned int group)
+{
+	if (group == MN_GROUP_DEFAULT)
+		return -EINVAL;
+	return shard_call(0, destroy, &group);
 }
 
 struct change {

@@ -147,6 +147,8 @@ static void group_table_print(const struct group_table *table, unsigned int nr_s
 		unsigned int group = i / nr_shards, shard = i % nr_shards;
 		const struct mn_group_stats *row = &table->row[shard * table->nr_groups + group];
 
+		if (!row->name[0])	/* it was destroyed */
+			continue;
 		print_out("%-24s %7u %5u %12.1f %12.1f %15llu\n", row->name, row->shares, shard,
 			  (double)row->run_ns / MN_MSEC, (double)row->wait_ns / MN_MSEC,
 			  (unsigned long long)row->tasks);
@@ -155,11 +157,12 @@ static void group_table_print(const struct group_table *table, unsigned int nr_s
 
 static int groups_print(const struct mn_world *world)
 {
-	struct group_table table = { .nr_groups = world->nr_groups + 1 };
+	struct group_table table;
 	int err;
 
-	if (!world->nr_groups)
+	if (!world->groups)
 		return 0;
+	table.nr_groups = 64 - (unsigned int)__builtin_clzll(world->groups);
 	table.row = mem_alloc(world->nr_shards * table.nr_groups * sizeof(*table.row));
 	err = table.row ? shard_call_all(group_stats_copy, &table) : -ENOMEM;
 	if (!err)

@@ -89,10 +89,13 @@ void sched_push(struct shard *s, struct mn_task *task)
 	struct sched *sched = s->sched;
 	unsigned int id = task->group;
 
-	BUG_ON(!sched || id >= MN_GROUPS_MAX || !sched->group[id].name[0]);
+	BUG_ON(!sched || id >= MN_GROUPS_MAX);
 	if (task->queued)
 		return;
-	runq_push(&sched->group[id].runq, task);
+	/* Of what was destroyed: a timer, or a call that was on its way. */
+	if (!sched_has(sched, id))
+		task->group = id = MN_GROUP_DEFAULT;
+	runq_push(sched_runq(s, id), task);
 	if (group_is_ready(sched, id))
 		return;
 	group_wake(s, id, shard_cycles(s));
@@ -215,14 +218,52 @@ void sched_add(struct shard *s, unsigned int id, const char *name,
 	struct group *group = &sched->group[id];
 	bool nested = options->parent != MN_GROUP_DEFAULT;
 
+	*group = (struct group){ .latency = options->latency };
 	runq_init(&group->runq);
 	group->top = (uint8_t)(nested ? options->parent : id);
-	group->latency = options->latency;
 	if (options->latency)
 		sched->latency |= BIT(id);
-	sched->outer[id].shares = options->shares;
-	sched->inner[id].shares = nested ? options->shares : MN_SHARES_DEFAULT;
+	sched->outer[id] = (struct share){ .shares = options->shares };
+	sched->inner[id] = (struct share){ .shares = nested ? options->shares : MN_SHARES_DEFAULT };
 	snprintf(group->name, sizeof(group->name), "%s", name);
+	sched->live |= BIT(id);
+}
+
+static bool group_is_busy(struct shard *s, unsigned int id)
+{
+	const struct sched *sched = s->sched;
+	struct fiber_cursor at = { .begun = false };
+	struct mn_fiber *fiber;
+
+	if (!runq_empty(&sched->group[id].runq))
+		return true;
+	for (unsigned int i = 1; i < MN_GROUPS_MAX; i++)
+		if (i != id && sched_has(sched, i) && sched->group[i].top == id)
+			return true;
+	while ((fiber = fiber_next(&s->fibers, &at)))
+		if (!fiber->ended && fiber->task.group == id)
+			return true;
+	return false;
+}
+
+int sched_close_group(struct shard *s, unsigned int id)
+{
+	struct sched *sched = s->sched;
+
+	if (group_is_busy(s, id))
+		return -EBUSY;
+	if (group_is_ready(sched, id))	/* its tasks were taken out */
+		group_rest(s, id);
+	sched->live &= ~BIT(id);
+	sched->latency &= ~BIT(id);
+	return 0;
+}
+
+void sched_reopen_group(struct shard *s, unsigned int id)
+{
+	s->sched->live |= BIT(id);
+	if (s->sched->group[id].latency)
+		s->sched->latency |= BIT(id);
 }
 
 /* It begins anew: a latency group may be far ahead of the others, by its old shares. */

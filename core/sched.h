@@ -28,12 +28,13 @@ struct group {
 
 	uint64_t run, wait;		/* cycles */
 	uint64_t tasks;
-	char name[MN_GROUP_NAME_MAX];	/* empty: there is no such group */
+	char name[MN_GROUP_NAME_MAX];
 };
 
 struct sched {
 	uint64_t at;			/* cycles: up to here all time has been charged */
 	uint64_t floor;			/* as a group's, among the tops */
+	uint64_t live;			/* groups that there are */
 	uint64_t latency;		/* tops that go first */
 	uint64_t refilled;		/* cycles: when the budget last was */
 	int64_t budget;			/* cycles that those may still go first */
@@ -66,11 +67,19 @@ static inline struct runq *sched_runq(struct shard *s, unsigned int group)
 	return group ? &s->sched->group[group].runq : &s->runq;
 }
 
+/* sched_has - is there such a group, beside the default one? */
+static inline bool sched_has(const struct sched *sched, unsigned int group)
+{
+	return sched && group < MN_GROUPS_MAX && sched->live >> group & 1;
+}
+
 /* core/group.c: creating groups and asking about them; sched.c: what they need */
 int sched_open(struct shard *s);
 void sched_charge(struct shard *s);	/* the running group, up to now */
 void sched_add(struct shard *s, unsigned int id, const char *name,
 	       const struct mn_group_options *options);
+int sched_close_group(struct shard *s, unsigned int id);	/* 0, or -EBUSY: it goes on */
+void sched_reopen_group(struct shard *s, unsigned int id);
 void sched_change(struct shard *s, unsigned int id, unsigned int shares);
 
 #endif

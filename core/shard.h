@@ -134,7 +134,8 @@ struct mn_world {
 	struct stop stop;		/* shard 0's */
 	struct signal_hub signals;	/* likewise */
 	bool hears_children;		/* lib/process/children.c, shard 0's */
-	unsigned int nr_groups;		/* beside the default one; shard 0's */
+	uint64_t groups;		/* bit n: group n was created; shard 0's */
+	uint64_t groups_ending;		/* and somebody is about to destroy it */
 	mn_fiber_fn fn;			/* the main fiber, its argument and result */
 	void *arg;
 	int result;

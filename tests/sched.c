@@ -461,5 +461,6 @@ Suite *suite_sched(void)
 			    NR_SERVING * NR_SHARDS);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_sched_inherit());
+	suite_add_tcase(s, tcase_sched_destroy());
 	return s;
 }

@@ -15,6 +15,7 @@ unsigned int group_new(const char *name, unsigned int shares, unsigned int paren
 /* run_virtual - on the mem backend, with @i + 1 shards; skipped where it is not built */
 void run_virtual(int i, mn_fiber_fn fn);
 
+TCase *tcase_sched_destroy(void);
 TCase *tcase_sched_inherit(void);
 
 #endif

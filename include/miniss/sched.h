@@ -48,8 +48,8 @@ struct mn_group_options {
  * @shares: as in struct mn_group_options
  * @group: gets its number, the same on every shard
  *
- * From a fiber of any shard; suspends; cancellation does not end it. Groups
- * last as long as the program.
+ * From a fiber of any shard; suspends; cancellation does not end it. A group
+ * lasts until it is destroyed, or as long as the program.
  *
  * Return: 0; -EINVAL for shares, a parent or a name that cannot be; -ENOSPC
  * if there are MN_GROUPS_MAX; -ENOMEM.
@@ -57,6 +57,20 @@ struct mn_group_options {
 MN_API int mn_group_create(const char *name, unsigned int shares, unsigned int *group);
 MN_API int mn_group_create_with(const char *name, const struct mn_group_options *options,
 				unsigned int *group);
+
+/**
+ * mn_group_destroy - end a scheduling group, on every shard
+ * @group: one that was created; its number may be given out again
+ *
+ * From a fiber of any shard; suspends; cancellation does not end it. What is
+ * of the group and neither a fiber nor queued, such as the task of a timer,
+ * or a call that is on its way, is of the default group from then on.
+ *
+ * Return: 0; -EBUSY while on any shard a fiber is of the group (the caller
+ * too), tasks of it are queued, or groups are in it; -EINVAL if there is no
+ * such group, or it is MN_GROUP_DEFAULT; -ENOMEM.
+ */
+MN_API int mn_group_destroy(unsigned int group);
 
 /**
  * mn_group_set_shares - change the shares of a group, on every shard
