@@ -41,6 +41,11 @@ void abandoned(struct shard *shard, int64_t result, const char *fiber, const cha
 		mn_warn("abandoned failure %s", text);
 }
 
+void fds_add(int n)
+{
+	mn_self->hygiene.nr_fds += n;
+}
+
 static int check_abandoned(const struct mn_world *world, int code)
 {
 	const char *first = NULL;
@@ -82,7 +87,8 @@ static void report_leaks(struct shard *shard)
 	leak(shard, shard->fibers.nr_live, "fibers have not ended");
 	if (shard->fibers.nr_live)
 		fiber_report(shard);
-	leak(shard, ledger_report(shard, LEDGER_OP, NAMED_MAX), "operations are in flight");
+	ledger_report(shard, LEDGER_OP, NAMED_MAX);
+	leak(shard, (uint64_t)shard->hygiene.nr_ops, "operations are in flight");
 	if (IS_ENABLED(CONFIG_DEBUG))
 		leak(shard, ledger_report(shard, LEDGER_TIMER, NAMED_MAX), "timers are armed");
 	else if (tq->nr_armed)

@@ -13,7 +13,15 @@ struct hygiene {
 	uint64_t nr_abandoned;
 	char first[160];	/* the first of them, in words */
 	int64_t nr_fds;		/* opened less closed; those that moved count elsewhere */
+	int64_t nr_ops;		/* started less completed */
 };
+
+/*
+ * fds_add - this shard opened descriptors, or closed them (@n < 0)
+ * op_call() does so for its operations; who gets or gives up a descriptor in
+ * another way says so here.
+ */
+void fds_add(int n);
 
 /*
  * abandoned - a failure that nobody took

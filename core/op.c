@@ -15,6 +15,7 @@ void op_start(struct mn_op *op)
 	FUTURE_BUG_ON(&op->done, mn_op_in_flight(op), "an operation in flight was started again");
 	ledger_op(op, future_origin(&op->done));
 	op->state = OP_IN_FLIGHT;
+	mn_self->hygiene.nr_ops++;
 	stats_add(mn_self, STAT_OPS, 1);
 	backend_submit(mn_self->be, op);
 }
@@ -27,9 +28,9 @@ int64_t op_call(struct mn_op *op)
 	BUG_ON(future_pending(&op->done));
 	res = mn_future_take(&op->done);
 	if (op->code == MN_OP_CLOSE)
-		mn_self->hygiene.nr_fds--;
+		fds_add(-1);
 	else if ((op->code == MN_OP_SOCKET || op->code == MN_OP_ACCEPT) && res >= 0)
-		mn_self->hygiene.nr_fds++;
+		fds_add(1);
 	return res;
 }
 

@@ -8,6 +8,7 @@
 #include "core/compiler.h"
 #include "core/future.h"
 #include "core/ledger.h"
+#include "core/shard.h"
 
 enum op_state {
 	OP_IDLE,
@@ -68,6 +69,7 @@ static inline void op_complete(struct mn_op *op, int64_t res)
 {
 	op_check_in_flight(op);
 	ledger_remove(op);
+	mn_self->hygiene.nr_ops--;
 	op->state = OP_DONE;
 	op->flags &= ~OP_MORE;
 	op->complete(op, res);

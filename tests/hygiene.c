@@ -154,11 +154,11 @@ START_TEST(what_was_left_is_reported)
 	ck_code(&outcome, 0);
 	ck_said(&outcome, "leak: shard 0: 1 buffers were not freed");
 	ck_said(&outcome, "leak: 1 descriptors were not closed");
+	ck_said(&outcome, "leak: shard 0: 1 operations are in flight");
 	if (IS_ENABLED(CONFIG_DEBUG)) {
 		ck_said(&outcome, "leak: shard 0: a timer, made at tests/hygiene.c:");
 		ck_said(&outcome, "leak: shard 0: 1 timers are armed");
 		ck_said(&outcome, "leak: shard 0: an operation SIGNAL, made at tests/world.c:");
-		ck_said(&outcome, "leak: shard 0: 1 operations are in flight");
 	} else {
 		ck_said(&outcome, "leak: shard 0: timers are armed");
 	}
@@ -407,6 +407,41 @@ START_TEST(a_debug_build_aborts_on_a_bug_and_names_the_object)
 }
 END_TEST
 
+/* Its descriptors are opened in one place and closed in another. */
+static int child_fiber(void *arg)
+{
+	static const char *const argv[] = { "true", NULL };
+	struct mn_process_options options = {
+		.argv = argv, .in = MN_STDIO_PIPE, .out = MN_STDIO_PIPE, .err = MN_STDIO_PIPE
+	};
+	struct mn_process *process;
+
+	ck_assert_int_ge(socket_open(AF_INET), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(mn_process_spawn(&process, &options), 0);
+		if (i != 1)
+			ck_assert_int_eq(mn_process_wait(process, NULL, 0), 0);
+		if (i == 2)
+			mn_process_detach(process);
+		else
+			mn_process_close(process);
+	}
+	options.cwd = "/nowhere";
+	ck_assert_int_eq(mn_process_spawn(&process, &options), -ENOENT);
+	return 0;
+}
+
+START_TEST(descriptors_of_child_processes_hide_none_that_was_left)
+{
+	struct outcome outcome;
+
+	need_backend(serving[_i]);
+	run(&outcome, _i, "--report-leaks", child_fiber);
+	ck_code(&outcome, 0);
+	ck_said(&outcome, "leak: 1 descriptors were not closed");
+}
+END_TEST
+
 Suite *suite_hygiene(void)
 {
 	Suite *s = suite_create("hygiene");
@@ -417,6 +452,8 @@ Suite *suite_hygiene(void)
 	tcase_add_loop_test(tc, failures_that_were_taken_do_not, 0, NR_SERVING);
 	tcase_add_loop_test(tc, what_was_left_is_reported, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_clean_program_says_nothing, 0, NR_SERVING);
+	tcase_add_loop_test(tc, descriptors_of_child_processes_hide_none_that_was_left, 0,
+			    NR_SERVING);
 	tcase_add_loop_test(tc, a_debug_build_aborts_on_a_bug_and_names_the_object, 0,
 			    NR_BUGS * NR_SERVING);
 	suite_add_tcase(s, tc);

@@ -59,7 +59,7 @@ static void accepted(struct mn_op *op, int64_t res)
 	struct server *server = container_of(op, struct server, accept);
 
 	if (op->flags & OP_MORE) {
-		mn_self->hygiene.nr_fds++;
+		fds_add(1);
 		place_new(server, (int)res);
 		if (place_full(server)) {
 			stats_add(mn_self, STAT_ACCEPT_PAUSES, 1);

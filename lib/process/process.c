@@ -35,6 +35,7 @@ static void process_free(struct mn_process *p)
 	mn_timer_cancel(&p->retry);
 	list_del(&p->entry);
 	sys_close(p->pidfd);
+	fds_add(p->pidfd >= 0 ? -1 : 0);
 	mem_free(p);
 }
 

@@ -51,6 +51,14 @@ static void stdio_close(int fd[3])
 		sys_close(fd[i]);
 }
 
+/* Ours are counted: they are the streams' later, or closed here. */
+static void ours_close(int fd[3])
+{
+	for (int i = 0; i < 3; i++)
+		fds_add(fd[i] >= 0 ? -1 : 0);
+	stdio_close(fd);
+}
+
 static int stdio_open(struct stdio *io, const struct mn_process_options *o)
 {
 	static const int others[] = { SYS_INHERIT, SYS_NULL, 0, SYS_OUT };
@@ -69,11 +77,12 @@ static int stdio_open(struct stdio *io, const struct mn_process_options *o)
 		if (err)
 			break;
 		io->ours[i] = fd[0];
+		fds_add(1);
 		io->child[i] = fd[1];
 	}
 	if (err) {
 		stdio_close(io->child);
-		stdio_close(io->ours);
+		ours_close(io->ours);
 	}
 	return err;
 }
@@ -136,6 +145,7 @@ static int spawn(struct mn_process *p, const struct mn_process_options *o, const
 		return err;
 	p->pid = how.pid;
 	p->pidfd = how.pidfd;
+	fds_add(p->pidfd >= 0);
 	return 0;
 }
 
@@ -159,7 +169,7 @@ int mn_process_spawn(struct mn_process **process, const struct mn_process_option
 	err = p ? spawn(p, options, &io) : -ENOMEM;
 	stdio_close(io.child);
 	if (err) {
-		stdio_close(io.ours);
+		ours_close(io.ours);
 		if (p)
 			process_forget(p);
 		return err;
