@@ -2,6 +2,7 @@
 #include "backends/backend.h"
 #include "core/future.h"
 #include "core/shard.h"
+#include "lib/file/disk.h"
 
 BUILD_BUG_ON(sizeof(struct mn_op) > 128 && !IS_ENABLED(CONFIG_DEBUG));
 
@@ -36,11 +37,13 @@ int64_t op_call(struct mn_op *op)
 
 bool mn_op_in_flight(const struct mn_op *op)
 {
-	return op->state == OP_IN_FLIGHT || op->state == OP_CANCELING;
+	return op->state == OP_IN_FLIGHT || op->state == OP_CANCELING || op->state == OP_QUEUED;
 }
 
 void mn_op_cancel(struct mn_op *op)
 {
+	if (op->state == OP_QUEUED)
+		disk_cancel(op);
 	if (op->state != OP_IN_FLIGHT)
 		return;
 	op->state = OP_CANCELING;

@@ -15,6 +15,7 @@ enum op_state {
 	OP_IN_FLIGHT,	/* the backend has it */
 	OP_CANCELING,	/* the same, and it was asked to stop */
 	OP_DONE,
+	OP_QUEUED,	/* a disk scheduler has it; lib/file/disk.c */
 };
 
 /* op->flags */
@@ -56,7 +57,7 @@ int64_t op_call(struct mn_op *op);
 
 static inline void op_check_in_flight(const struct mn_op *op)
 {
-	if (IS_ENABLED(CONFIG_DEBUG) && op->state != OP_IN_FLIGHT && op->state != OP_CANCELING)
+	if (IS_ENABLED(CONFIG_DEBUG) && !mn_op_in_flight(op))
 		ledger_lost(op);
 }
 

@@ -29,15 +29,6 @@
 
 BUILD_BUG_ON(MN_GROUPS_MAX > 64);
 
-/* Neither wraps: a virtual time is no more than the cycles that went by. */
-static void share_charge(struct share *share, uint64_t cycles)
-{
-	uint64_t sum = cycles + share->rest;
-
-	share->vtime += sum / share->shares;
-	share->rest = (uint32_t)(sum % share->shares);
-}
-
 /* Who of @mask has had least; @total: the shares of all of them. */
 static unsigned int least(const struct share *share, uint64_t mask, uint64_t *total)
 {

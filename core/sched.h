@@ -18,6 +18,15 @@ struct share {
 	uint32_t rest;		/* of the division, so that nothing is ever lost */
 };
 
+/* Neither wraps: a virtual time is no more than the cycles that went by. */
+static inline void share_charge(struct share *share, uint64_t cycles)
+{
+	uint64_t sum = cycles + share->rest;
+
+	share->vtime += sum / share->shares;
+	share->rest = (uint32_t)(sum % share->shares);
+}
+
 struct group {
 	struct runq runq;
 	uint8_t top;			/* the group that it is in, or itself */

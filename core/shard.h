@@ -92,6 +92,7 @@ struct shard {
 	int64_t log_retry_ns;		/* standard error was full; ask again then */
 	struct list servers;		/* lib/net/serve.c: what this shard serves */
 	struct list processes;		/* lib/process: its children, not reaped yet */
+	struct list disks;		/* lib/file/disk.c: schedulers, by device */
 	int cpu;			/* pinned to, or -1 */
 	uint64_t cycles_per_us;
 	uint64_t random;		/* core/random.h */
@@ -150,6 +151,7 @@ extern _Thread_local struct shard *mn_self
 
 void batches_free(struct shard *shard);	/* lib/net/out.c */
 void out_flush(struct shard *shard);	/* what was written in this turn is sent */
+void disks_free(struct shard *shard);	/* lib/file/disk.c */
 
 void shard_clock_read(struct shard *shard);
 

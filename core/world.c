@@ -75,6 +75,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	s->unsent_tail = &s->unsent;
 	list_init(&s->servers);
 	list_init(&s->processes);
+	list_init(&s->disks);
 	fiber_pool_open(&s->fibers);
 	err = pool_open(&s->pool, id);
 	if (!err)
@@ -96,6 +97,7 @@ static void shard_close(struct shard *s)
 	sched_close(s);
 	ledger_close(s);
 	batches_free(s);
+	disks_free(s);
 	local_close(&s->locals);
 	pool_close(&s->pool);
 	log_close(s);

@@ -44,6 +44,7 @@ static const struct {
 	SUITE_ENTRY(call),
 	SUITE_ENTRY(channel),
 	SUITE_ENTRY(sched),
+	SUITE_ENTRY(disk),
 	SUITE_ENTRY(alloc),
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),

@@ -23,6 +23,7 @@ SUITE(clock);
 SUITE(combine);
 SUITE(core);
 SUITE(core_shard);
+SUITE(disk);
 SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);

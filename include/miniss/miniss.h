@@ -10,6 +10,7 @@
 #include <miniss/channel.h>
 #include <miniss/clock.h>
 #include <miniss/combine.h>
+#include <miniss/disk.h>
 #include <miniss/fiber.h>
 #include <miniss/file.h>
 #include <miniss/foreign.h>

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The suite of the disk scheduler, in several files. */
+#ifndef TESTS_DISK_H
+#define TESTS_DISK_H
+
+#include <check.h>
+
+TCase *tcase_disk_model(void);
+
+#endif
