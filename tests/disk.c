@@ -507,5 +507,6 @@ Suite *suite_disk(void)
 			    10);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_disk_model());
+	suite_add_tcase(s, tcase_disk_file());
 	return s;
 }

@@ -6,5 +6,6 @@
 #include <check.h>
 
 TCase *tcase_disk_model(void);
+TCase *tcase_disk_file(void);
 
 #endif

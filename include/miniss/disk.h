@@ -12,7 +12,7 @@
  * Each shard has a scheduler of its own for each device, and they know nothing
  * of each other: each goes by how long its requests take.
  *
- * Files opened with O_DIRECT go this way, unless --disk.direct=off. Others do
+ * Files opened with O_DIRECT go this way, unless --file.scheduler=off. Others do
  * not: they read and write the page cache, and what the device gets of that
  * the kernel decides. mn_file_schedule() says otherwise for a file.
  */
@@ -22,6 +22,25 @@
 #include <miniss/sched.h>
 
 struct mn_disk;
+struct mn_file;
+
+/**
+ * mn_disk_of - this shard's scheduler of a device
+ * @dev: as in struct mn_stat; each partition is one of its own
+ *
+ * The runtime's, as long as the shard lives. Does not suspend.
+ * Return: it, or NULL without memory.
+ */
+MN_API struct mn_disk *mn_disk_of(uint64_t dev);
+
+/**
+ * mn_file_schedule - from now on, let the transfers of a file wait for their turn
+ * @disk: of this shard; one of mn_disk_open() outlives the file; NULL: not any more
+ *
+ * Transfers then also end with -EBUSY, when the scheduler has too many, and
+ * those that wait for their turn can be cancelled. Does not suspend.
+ */
+MN_API void mn_file_schedule(struct mn_file *file, struct mn_disk *disk);
 
 /**
  * struct mn_disk_options - zero: as the parameters say

@@ -26,6 +26,8 @@
 
 #include <miniss/op.h>
 
+struct mn_disk;
+
 /**
  * struct mn_file - an open file
  * @fd: its descriptor; -1 once it is closed
@@ -33,12 +35,14 @@
  *	longer knows what it has not written, and says that all is well
  * @mem_align: with O_DIRECT: addresses of buffers are multiples of this; else 1
  * @offset_align: likewise for offsets and lengths
+ * @disk: a scheduler that its transfers go through (miniss/disk.h), or NULL
  */
 struct mn_file {
 	int fd;
 	int failed;
 	uint32_t mem_align;
 	uint32_t offset_align;
+	struct mn_disk *disk;
 	bool told;		/* the runtime's: that something was not aligned */
 };
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 
+#include <miniss/file.h>
+#include <miniss/param.h>
+
 #include "backends/backend.h"
 #include "core/op.h"
 #include "lib/file/disk.h"
 #include "lib/mem/mem.h"
-#include <miniss/param.h>
 
 #define REQUESTS_MAX	65536
 
@@ -99,7 +101,13 @@ static void dispatch(struct mn_disk *disk)
 	disk->dispatching = false;
 }
 
-void disk_start(struct mn_disk *disk, struct mn_op *op, uint64_t len, bool write)
+/* Of a file that has moved to this shard: the scheduler of the same device here, or none. */
+static __cold struct mn_disk *disk_here(const struct mn_disk *disk)
+{
+	return disk->dev ? disk_of(disk->dev) : NULL;
+}
+
+static void disk_queue(struct mn_disk *disk, struct mn_op *op, uint64_t len, bool write)
 {
 	struct disk_slot *slot = slot_get(disk);
 
@@ -120,6 +128,16 @@ void disk_start(struct mn_disk *disk, struct mn_op *op, uint64_t len, bool write
 	op->done.result = (int64_t)(uintptr_t)slot;
 	disk_queue_push(&disk->queue, mn_self->sched, slot);
 	dispatch(disk);
+}
+
+void disk_start(struct mn_disk *disk, struct mn_op *op, uint64_t len, bool write)
+{
+	if (disk->shard != mn_self)
+		disk = disk_here(disk);
+	if (disk)
+		disk_queue(disk, op, len, write);
+	else
+		op_start(op);
 }
 
 void disk_cancel(struct mn_op *op)
@@ -147,6 +165,7 @@ static struct mn_disk *disk_new(const struct mn_disk_options *options)
 	disk_limit_init(&disk->limit, (uint32_t)min((uint64_t)n * disk_cost(1 << 20), UINT32_MAX),
 			options->goal_ns ? options->goal_ns : param_goal_us * MN_USEC);
 	list_init(&disk->entry);
+	disk->shard = mn_self;
 	disk->nr_slots = n;
 	while (n) {
 		disk->slot[--n].disk = disk;
@@ -194,6 +213,16 @@ void disks_free(struct shard *shard)
 {
 	while (!list_empty(&shard->disks))
 		mn_disk_close(list_first(&shard->disks, struct mn_disk, entry));
+}
+
+struct mn_disk *mn_disk_of(uint64_t dev)
+{
+	return disk_of(dev);
+}
+
+void mn_file_schedule(struct mn_file *file, struct mn_disk *disk)
+{
+	file->disk = disk;
 }
 
 /* ---- what it knows ---- */

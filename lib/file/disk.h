@@ -59,6 +59,7 @@ struct mn_disk {
 	struct disk_slot *free;
 
 	struct list entry;		/* of the shard's disks, by device */
+	struct shard *shard;		/* this and the next never change: any shard may look */
 	uint64_t dev;			/* 0: of no device in particular */
 	struct disk_slot slot[];
 };

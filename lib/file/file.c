@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Files are opened and closed. */
+#include <miniss/param.h>
+
 #include "backends/statx.h"
+#include "lib/file/disk.h"
 #include "lib/file/file.h"
 #include "lib/file/how.h"
 
@@ -20,11 +23,13 @@ int64_t file_finish(struct mn_op *op)
 	op_start(op);
 	return fiber_wait(&op->done);
 }
+MN_PARAM(bool, scheduler, true, 0, 0,
+	 "what is opened with O_DIRECT goes through the disk scheduler");
 
 /* Who has not said how to align gets what every device can do. */
 #define ALIGN_SAFE	4096
 
-static int aligns_find(struct mn_file *file)
+static int direct_begin(struct mn_file *file)
 {
 	struct mn_stat stat;
 	int err = mn_file_stat(file, &stat);
@@ -33,6 +38,8 @@ static int aligns_find(struct mn_file *file)
 		return err;
 	file->mem_align = stat.mem_align ? stat.mem_align : ALIGN_SAFE;
 	file->offset_align = stat.offset_align ? stat.offset_align : ALIGN_SAFE;
+	if (param_scheduler)
+		file->disk = disk_of(stat.dev);
 	return 0;
 }
 
@@ -53,7 +60,7 @@ int file_open_how(struct mn_file *file, int dir, const char *path, struct open_h
 	mn_self->hygiene.nr_fds++;
 	file->fd = (int)fd;
 	if (how->flags & O_DIRECT)
-		err = aligns_find(file);
+		err = direct_begin(file);
 	if (err)
 		mn_file_close(file);
 	return err;

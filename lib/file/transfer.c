@@ -5,6 +5,7 @@
  */
 #include <miniss/log.h>
 
+#include "lib/file/disk.h"
 #include "lib/file/file.h"
 
 static __cold int misaligned(struct mn_file *file, const void *base, size_t len, int64_t off)
@@ -31,10 +32,12 @@ static inline int range_check(struct mn_file *file, const void *base, size_t len
 	return aligned(file, base, len, off) ? 0 : misaligned(file, base, len, off);
 }
 
-static inline void start(struct mn_op *op, int err)
+static inline void start(struct mn_op *op, struct mn_file *file, uint64_t len, bool write, int err)
 {
 	if (err)
 		op_fail(op, err);
+	else if (__builtin_expect(file->disk != NULL, 0))
+		disk_start(file->disk, op, len, write);
 	else
 		op_start(op);
 }
@@ -53,20 +56,20 @@ static inline void rw_init(struct mn_op *op, struct mn_file *file, enum mn_opcod
 void(mn_read_start)(struct mn_op *op, struct mn_file *file, void *buf, size_t len, int64_t off)
 {
 	rw_init(op, file, MN_OP_READ, buf, len, off);
-	start(op, range_check(file, buf, len, off));
+	start(op, file, len, false, range_check(file, buf, len, off));
 }
 
 void(mn_write_start)(struct mn_op *op, struct mn_file *file, const void *buf, size_t len,
 		     int64_t off)
 {
 	rw_init(op, file, MN_OP_WRITE, (void *)(uintptr_t)buf, len, off);
-	start(op, range_check(file, buf, len, off));
+	start(op, file, len, true, range_check(file, buf, len, off));
 }
 
 void(mn_append_start)(struct mn_op *op, struct mn_file *file, const void *buf, size_t len)
 {
 	rw_init(op, file, MN_OP_WRITE, (void *)(uintptr_t)buf, len, -1);
-	start(op, range_check(file, buf, len, 0));
+	start(op, file, len, true, range_check(file, buf, len, 0));
 }
 
 int64_t mn_read(struct mn_file *file, void *buf, size_t len, int64_t off)
@@ -104,33 +107,38 @@ int64_t mn_append(struct mn_file *file, const void *buf, size_t len)
 
 /* ---- several ---- */
 
-static int vector_check(struct mn_file *file, const struct iovec *iov, size_t nr, int64_t off)
+/* 0 or -EINVAL; @sum: bytes of all. */
+static int vector_check(struct mn_file *file, const struct iovec *iov, size_t nr, int64_t off,
+			uint64_t *sum)
 {
-	uint64_t sum = 0;
-
+	*sum = 0;
 	if (nr > MN_IOV_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < nr; i++) {
 		int err;
 
-		if (iov[i].iov_len > INT64_MAX - sum)
+		if (iov[i].iov_len > INT64_MAX - *sum)
 			return -EINVAL;
 		err = range_check(file, iov[i].iov_base, iov[i].iov_len, off);
 		if (err)
 			return err;
-		sum += iov[i].iov_len;
+		*sum += iov[i].iov_len;
 	}
-	return off < 0 || sum > (uint64_t)(INT64_MAX - off) ? -EINVAL : 0;
+	return off < 0 || *sum > (uint64_t)(INT64_MAX - off) ? -EINVAL : 0;
 }
 
 static void vector_start(struct mn_op *op, struct mn_file *file, enum mn_opcode code,
 			 const struct iovec *iov, size_t nr, int64_t off)
 {
+	uint64_t sum;
+	int err;
+
 	file_op(op, code, file);
 	op->rwv.iov = iov;
 	op->rwv.nr = nr;
 	op->rwv.off = off;
-	start(op, vector_check(file, iov, nr, off));
+	err = vector_check(file, iov, nr, off, &sum);
+	start(op, file, sum, code == MN_OP_WRITEV, err);
 }
 
 void(mn_readv_start)(struct mn_op *op, struct mn_file *file, const struct iovec *iov, size_t nr,
