@@ -45,6 +45,7 @@ static const struct {
 	SUITE_ENTRY(channel),
 	SUITE_ENTRY(sched),
 	SUITE_ENTRY(disk),
+	SUITE_ENTRY(file_stream),
 	SUITE_ENTRY(alloc),
 	SUITE_ENTRY(alien),
 	SUITE_ENTRY(blocking),

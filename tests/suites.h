@@ -28,6 +28,7 @@ SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);
 SUITE(file);
+SUITE(file_stream);
 SUITE(histogram);
 SUITE(hygiene);
 SUITE(log);

@@ -10,9 +10,11 @@
 #include <miniss/channel.h>
 #include <miniss/clock.h>
 #include <miniss/combine.h>
+#include <miniss/commit.h>
 #include <miniss/disk.h>
 #include <miniss/fiber.h>
 #include <miniss/file.h>
+#include <miniss/filestream.h>
 #include <miniss/foreign.h>
 #include <miniss/future.h>
 #include <miniss/local.h>
