@@ -6,6 +6,7 @@
 #include <check.h>
 
 TCase *tcase_disk_model(void);
+TCase *tcase_disk_queue(void);
 TCase *tcase_disk_file(void);
 
 #endif
