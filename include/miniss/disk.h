@@ -45,10 +45,10 @@ MN_API void mn_file_schedule(struct mn_file *file, struct mn_disk *disk);
 /**
  * struct mn_disk_options - zero: as the parameters say
  * @goal_ns: how long a request should take, at most, once the device has it;
- *	0: --disk.goal_us, and if that is 0: twice of what it takes when the
+ *	0: --file.disk_goal_us, and if that is 0: twice of what it takes when the
  *	device is not crowded
  * @requests_max: waiting and under way, all together, 1 to 65536; 0:
- *	--disk.requests. More are refused with -EBUSY
+ *	--file.disk_requests. More are refused with -EBUSY
  */
 struct mn_disk_options {
 	int64_t goal_ns;

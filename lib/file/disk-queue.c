@@ -36,7 +36,8 @@ static void group_look(struct disk_queue *q, const struct sched *sched, unsigned
 {
 	struct disk_group *group = &q->group[id];
 
-	group->top = sched ? sched->group[id].top : MN_GROUP_DEFAULT;
+	if (!group->first)	/* the number may be another group's now */
+		group->top = sched ? sched->group[id].top : MN_GROUP_DEFAULT;
 	group->latency = sched && sched->group[id].latency;
 	q->inner[id].shares = sched ? sched->inner[id].shares : MN_SHARES_DEFAULT;
 	q->outer[group->top].shares = sched ? sched->outer[group->top].shares : MN_SHARES_DEFAULT;

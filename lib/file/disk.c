@@ -11,9 +11,9 @@
 
 #define REQUESTS_MAX	65536
 
-MN_PARAM(uint, goal_us, 0, 0, 60000000,
+MN_PARAM(uint, disk_goal_us, 0, 0, 60000000,
 	 "how long a request should take, once a device has it; 0: as found out");
-MN_PARAM(uint, requests, 1024, 1, REQUESTS_MAX,
+MN_PARAM(uint, disk_requests, 1024, 1, REQUESTS_MAX,
 	 "reads and writes of a shard that wait for a device or are under way there, at most");
 
 /* ---- requests ---- */
@@ -156,14 +156,14 @@ void disk_cancel(struct mn_op *op)
 
 static struct mn_disk *disk_new(const struct mn_disk_options *options)
 {
-	unsigned int n = options->requests_max ? options->requests_max : param_requests;
+	unsigned int n = options->requests_max ? options->requests_max : param_disk_requests;
 	struct mn_disk *disk = mem_alloc(sizeof(*disk) + n * sizeof(disk->slot[0]));
 
 	if (!disk)
 		return NULL;
 	disk_queue_init(&disk->queue);
 	disk_limit_init(&disk->limit, (uint32_t)min((uint64_t)n * disk_cost(1 << 20), UINT32_MAX),
-			options->goal_ns ? options->goal_ns : param_goal_us * MN_USEC);
+			options->goal_ns ? options->goal_ns : param_disk_goal_us * MN_USEC);
 	list_init(&disk->entry);
 	disk->shard = mn_self;
 	disk->nr_slots = n;

@@ -23,6 +23,7 @@ int64_t file_finish(struct mn_op *op)
 	op_start(op);
 	return fiber_wait(&op->done);
 }
+
 MN_PARAM(bool, scheduler, true, 0, 0,
 	 "what is opened with O_DIRECT goes through the disk scheduler");
 
