@@ -14,6 +14,7 @@
 
 #include "backends/file.h"
 #include "backends/platform-file.h"
+#include "backends/platform-splice.h"
 #include "smp/blocking.h"
 
 #define TRY_MAX	(64U << 10)	/* bytes that are copied where a shard waits for it, uncalled for */
@@ -104,6 +105,8 @@ int64_t file_progress(struct mn_op *op, int64_t res, bool canceled)
 {
 	if (res == -EINTR && !canceled)
 		return FILE_MORE;
+	if (op->code == MN_OP_SPLICE)
+		return res;
 	if (res == -EAGAIN && !canceled)
 		return FILE_BLOCK;	/* it was not to wait; it will */
 	if (res < 0)
@@ -201,6 +204,9 @@ static int64_t call(const struct mn_op *op)
 		return platform_open(op->fd, op->open.path, op->open.how);
 	case MN_OP_CLOSE_FILE:
 		return close_once(op->fd);
+	case MN_OP_SPLICE:
+		return platform_splice(op->splice.from, op->splice.from_off, op->fd,
+				       op->splice.to_off, op->splice.len);
 	case MN_OP_STAT:
 		return platform_statx(op->fd, op->stat.path, op->stat.flags, op->stat.mask,
 				      op->stat.buf);

@@ -5,6 +5,7 @@
 
 #include "backends/file.h"
 #include "backends/inline.h"
+#include "backends/platform-splice.h"
 #include "backends/platform.h"
 #include "core/shard.h"
 
@@ -95,6 +96,10 @@ int64_t inline_op(struct mn_op *op, bool nonblock)
 		return name_of(op, getsockname_plain);
 	case MN_OP_GETPEERNAME:
 		return name_of(op, getpeername_plain);
+	case MN_OP_NONBLOCK:
+		return platform_fd_flags(op->fd, true);
+	case MN_OP_PIPE:
+		return platform_pipe(op->pipe.fds);
 	case MN_OP_SHUTDOWN:
 		return result(shutdown(op->fd, op->value));
 	case MN_OP_SIGNAL_CATCH:

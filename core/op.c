@@ -30,6 +30,8 @@ int64_t op_call(struct mn_op *op)
 	res = mn_future_take(&op->done);
 	if (op->code == MN_OP_CLOSE)
 		fds_add(-1);
+	else if (op->code == MN_OP_PIPE && res >= 0)
+		fds_add(2);
 	else if ((op->code == MN_OP_SOCKET || op->code == MN_OP_ACCEPT) && res >= 0)
 		fds_add(1);
 	return res;

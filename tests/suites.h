@@ -43,6 +43,7 @@ SUITE(sched);
 SUITE(scope);
 SUITE(serve);
 SUITE(sharded);
+SUITE(splice);
 SUITE(stall);
 SUITE(signals);
 SUITE(stream);

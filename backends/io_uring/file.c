@@ -10,6 +10,7 @@
 
 #include "backends/file.h"
 #include "backends/io_uring/uring.h"
+#include "backends/platform-splice.h"
 
 /*
  * What is in the page cache is copied while the shard waits: so at most that
@@ -100,6 +101,10 @@ void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe)
 		break;
 	case MN_OP_CLOSE_FILE:
 		io_uring_prep_close(sqe, op->fd);
+		break;
+	case MN_OP_SPLICE:
+		io_uring_prep_splice(sqe, op->splice.from, op->splice.from_off, op->fd,
+				     op->splice.to_off, op->splice.len, PLATFORM_SPLICE_FLAGS);
 		break;
 	case MN_OP_STAT:
 		io_uring_prep_statx(sqe, op->fd, op->stat.path, (int)op->stat.flags, op->stat.mask,

@@ -30,6 +30,7 @@
 #include <miniss/serve.h>
 #include <miniss/sharded.h>
 #include <miniss/signal.h>
+#include <miniss/splice.h>
 #include <miniss/shared.h>
 #include <miniss/smp.h>
 #include <miniss/stream.h>

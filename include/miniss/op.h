@@ -45,6 +45,7 @@ enum mn_opcode {
 	MN_OP_SYMLINK,		/* names.path: what it says, names.to: where it is */
 	MN_OP_UNLINK,		/* fd: of a directory; names.path; flags as of unlinkat() */
 	MN_OP_MKDIR,		/* fd: of a directory; names.path; flags: its mode */
+	MN_OP_SPLICE,		/* fd, splice: one of the two a pipe; does not wait: bytes, -EAGAIN */
 	/* The same, and only threads can do these. */
 	MN_OP_TRUNCATE,		/* range.len */
 	MN_OP_READLINK,		/* fd: of a directory; link; result: bytes */
@@ -60,6 +61,8 @@ enum mn_opcode {
 	MN_OP_GETSOCKNAME,	/* fd, addr.sa, addr.len: room; result: length */
 	MN_OP_GETPEERNAME,	/* the same for the other end */
 	MN_OP_SIGNAL_CATCH,	/* caught.set, caught.once: what MN_OP_SIGNAL waits for */
+	MN_OP_NONBLOCK,		/* fd: what does not wait for it, like MN_OP_SPLICE, gets -EAGAIN */
+	MN_OP_PIPE,		/* pipe.fds: two; close-on-exec; result: how much it holds */
 	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
 	MN_OP_CONNECT_NOW,	/* the same as CONNECT for what need not wait: -EAGAIN if it has to */
 	MN_OP_UNIX_BIND,	/* fd, bind: in the place of a dead socket; result: MN_OP_UNIX_UNBIND's @ino */
@@ -101,6 +104,8 @@ struct mn_op {
 		struct { void *base; size_t len; int64_t off; } rw;
 		struct { const struct iovec *iov; size_t nr; int64_t off; } rwv;
 		struct { int64_t off, len; int flags; } range;
+		struct { int64_t from_off, to_off; int from; uint32_t len; } splice; /* -1: none */
+		struct { int *fds; } pipe;
 		struct { const char *path; const struct open_how *how; } open;
 		struct { const char *path; void *buf; uint32_t flags, mask; } stat;
 		struct { const char *path, *to; int to_fd, flags; } names;

@@ -21,7 +21,7 @@ struct mn_chunk {
 	struct mn_chunk *next;	/* in a free list or in a queue */
 	struct pool *home;
 	uint32_t refs;		/* bytes that are out, in shares; touched by the home shard alone */
-	uint32_t len;		/* bytes that were received into it */
+	uint32_t off, len;	/* bytes that were received into it, and not read */
 	uint16_t id;		/* index in the pool: a buffer ring's bid */
 	uint16_t shard;		/* whose it is */
 };
@@ -62,6 +62,7 @@ static inline struct mn_chunk *pool_get(struct pool *pool)
 	pool->free = chunk->next;
 	pool->nr_free--;
 	chunk->refs = pool->chunk_size;
+	chunk->off = 0;
 	return chunk;
 }
 

@@ -89,7 +89,8 @@ static int move_check(struct mn_stream *stream, unsigned int shard, mn_conn_fn f
 		return -EINVAL;
 	if (stream->aborted)
 		return stream->in_err;
-	if (stream->moving || stream->writer || (stream->reader && stream->reader != input))
+	if (stream->moving || stream->held || stream->lent || stream->writer ||
+	    (stream->reader && stream->reader != input))
 		return -EBUSY;
 	return mn_self->fiber->stop;
 }

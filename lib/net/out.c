@@ -76,7 +76,7 @@ void out_init(struct mn_stream *stream)
 /* Who has corked it wants to go on adding, unless somebody waits for it to be sent. */
 static bool out_may_start(const struct mn_stream *stream)
 {
-	return stream->queued && !stream->sending && !stream->moving &&
+	return stream->queued && !stream->sending && !stream->moving && !stream->lent &&
 	       (!stream->corked || stream->writer);
 }
 
@@ -160,6 +160,16 @@ void out_flush(struct shard *shard)
 		else if (out_may_start(stream))
 			out_start(stream);
 	}
+}
+
+void out_resume(struct mn_stream *stream)
+{
+	if (stream->out_err)
+		out_drop(stream);
+	else if (stream->queued)
+		out_want(stream);
+	if (stream->writer)
+		task_schedule(mn_self, stream->writer);
 }
 
 /* A send was cancelled after @n bytes: the rest of the batch is the first to go out. */

@@ -120,6 +120,20 @@ int socket_shutdown(int fd, int how)
 	return call_value(MN_OP_SHUTDOWN, fd, how);
 }
 
+int socket_nonblock(int fd)
+{
+	return call_value(MN_OP_NONBLOCK, fd, 0);
+}
+
+int socket_pipe(int *fds)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_PIPE, -1);
+	op.pipe.fds = fds;
+	return (int)op_call(&op);
+}
+
 void socket_close(int fd)
 {
 	call_value(MN_OP_CLOSE, fd, 0);

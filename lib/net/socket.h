@@ -19,6 +19,10 @@ int socket_set(int fd, int level, int name, int value);
 int socket_name(int fd, struct mn_addr *addr);
 int socket_peer(int fd, struct mn_addr *addr);
 int socket_shutdown(int fd, int how);
+int socket_nonblock(int fd);	/* for what is spliced */
 void socket_close(int fd);
+
+/* socket_pipe - a pipe in @fds, to be closed likewise: how much it holds, or -errno */
+int socket_pipe(int *fds);
 
 #endif

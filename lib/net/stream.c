@@ -36,7 +36,7 @@ static void recv_start(struct mn_stream *stream)
 
 static void in_resume(struct mn_stream *stream)
 {
-	if (stream->in_paused && !mn_op_in_flight(&stream->recv))
+	if (stream->in_paused && !stream->held && !mn_op_in_flight(&stream->recv))
 		recv_start(stream);
 }
 
@@ -63,7 +63,7 @@ static void received(struct mn_op *op, int64_t res)
 		in_push(stream, op->chunk);
 		return;
 	}
-	if (stream->moving && res == -ECANCELED && !stream->in_err) {
+	if ((stream->moving || stream->held) && res == -ECANCELED && !stream->in_err) {
 		mn_future_resolve(&op->done, 0);
 		return;
 	}
@@ -101,10 +101,26 @@ void stream_in_fail(struct mn_stream *stream, int err)
 
 static struct mn_buf chunk_slice(struct mn_chunk *chunk)
 {
-	return (struct mn_buf){ .data = chunk->data,
+	return (struct mn_buf){ .data = chunk->data + chunk->off,
 				.len = chunk->len,
 				.chunk = chunk,
-				.share = chunk->home->chunk_size };
+				.share = chunk->home->chunk_size - chunk->off };
+}
+
+/* The front of the slice has taken as much of the share as it is long. */
+void stream_unread(struct mn_stream *stream, struct mn_buf *rest)
+{
+	struct mn_chunk *chunk = rest->chunk;
+
+	chunk->off = (uint32_t)(rest->data - chunk->data);
+	chunk->len = (uint32_t)rest->len;
+	BUG_ON(rest->share != chunk->home->chunk_size - chunk->off);
+	chunk->next = stream->in_head;
+	if (!stream->in_head)
+		stream->in_tail = &chunk->next;
+	stream->in_head = chunk;
+	stream->in_bytes += chunk->len;
+	*rest = (struct mn_buf){ .len = 0 };
 }
 
 int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
@@ -214,13 +230,41 @@ void stream_begin(struct mn_stream *stream, int64_t idle_ns)
 	recv_start(stream);
 }
 
-/* ---- moving ---- */
-
 static void end_wait(struct mn_op *op)
 {
 	if (mn_op_in_flight(op))
 		fiber_wait(&op->done);
 }
+
+/* ---- splicing ---- */
+
+void stream_in_stop(struct mn_stream *stream)
+{
+	stream->held = true;
+	mn_op_cancel(&stream->recv);
+	end_wait(&stream->recv);
+}
+
+void stream_in_go(struct mn_stream *stream)
+{
+	stream->held = false;
+	if (!stream->in_ended && !stream->aborted) {
+		stream->in_paused = in_full(stream);
+		if (!stream->in_paused)
+			recv_start(stream);
+	}
+	if (stream->in_head || stream->in_ended)
+		reader_wake(stream);
+}
+
+void stream_in_over(struct mn_stream *stream, int err)
+{
+	stream->in_ended = true;
+	if (!stream->in_err)
+		stream->in_err = err;
+}
+
+/* ---- moving ---- */
 
 void stream_quiet(struct mn_stream *stream)
 {

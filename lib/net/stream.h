@@ -41,6 +41,7 @@ struct mn_stream {
 	bool moving;		/* what ends now goes on later, here or on another shard */
 	bool away;		/* another shard looks at it; see lib/net/migrate.c */
 	bool corked;
+	bool held, lent;	/* input, output is somebody's who splices: see lib/net/splice.c */
 	bool unsent;		/* it is in that list of the shard */
 	bool sent;		/* something went out since the idle timer looked */
 	int away_err;		/* why it was aborted meanwhile */
@@ -91,6 +92,16 @@ void stream_moved(struct mn_stream *stream);
  */
 void stream_in_fail(struct mn_stream *stream, int err);
 
+/*
+ * Input that is held arrives no more: stream_in_stop(), from a fiber, and
+ * stream_in_go(). stream_in_over() - meanwhile it has ended, with 0 or an
+ * error. stream_unread() - put back the rest of the slice that was read last.
+ */
+void stream_in_stop(struct mn_stream *stream);
+void stream_in_go(struct mn_stream *stream);
+void stream_in_over(struct mn_stream *stream, int err);
+void stream_unread(struct mn_stream *stream, struct mn_buf *rest);
+
 /* stream_abort - mn_stream_abort() with a reason */
 void stream_abort(struct mn_stream *stream, int err);
 
@@ -105,6 +116,7 @@ static inline void stream_touch(struct mn_stream *stream)
 void out_init(struct mn_stream *stream);
 void out_drop(struct mn_stream *stream);
 void out_start(struct mn_stream *stream);
+void out_resume(struct mn_stream *stream);	/* it is not lent any more */
 void out_quiet(struct mn_stream *stream);	/* it moves, or ends: nothing is to be sent any more */
 
 /* out_reserve - as many batches as another stream has; out_take - fill them with its slices */
