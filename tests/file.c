@@ -14,6 +14,16 @@
 
 /* --- one buffer --- */
 
+void file_make(struct mn_file *file, const char *name, size_t len)
+{
+	uint8_t *buf = malloc(len + 1);
+
+	pattern_fill(buf, 0, len);
+	ok(mn_file_open(file, in_dir(name), O_RDWR | O_CREAT | O_EXCL, 0600));
+	is(mn_write(file, buf, len, 0), (int64_t)len);
+	free(buf);
+}
+
 static uint8_t *pattern_new(uint64_t from, size_t len)
 {
 	uint8_t *buf = malloc(len + 1);

@@ -1,56 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Scripts on files: a script is a fiber in an empty directory of its own, and
- * notes down every result that it gets. It runs on each backend, with one
- * shard and with two (then on the second), and what it notes must be the same.
- */
+/* Scripts (tests/script.h) on files. */
 #ifndef TESTS_FILE_H
 #define TESTS_FILE_H
 
-#include <check.h>
-
 #include <miniss/file.h>
-#include <miniss/run.h>
-#include <miniss/smp.h>
 
-#include "core/shard.h"
-
-struct script {
-	const char *name;
-	mn_fiber_fn fn;
-};
-
-/* script_run - on all backends, and compare */
-void script_run(const struct script *script, unsigned int nr_shards);
-
-/* note - a result that has to be the same everywhere; returns it */
-int64_t note(int64_t res);
-
-/* note_bytes - the same for contents */
-void note_bytes(const void *base, size_t len);
-
-/* in_dir - the path of a name in the directory of the script; valid for a few more calls */
-const char *in_dir(const char *name);
+#include "tests/script.h"
 
 /* file_make - a file of @len bytes of pattern(), open for reading and writing */
 void file_make(struct mn_file *file, const char *name, size_t len);
 
-/* Must succeed, and is noted. */
-#define ok(call)	ck_assert_int_eq(note(call), 0)
-#define is(call, res)	ck_assert_int_eq(note(call), res)
-
-/* The test of a table of scripts: the loop variable counts scripts and numbers of shards. */
-#define SCRIPT_TEST(name, scripts)					\
-	START_TEST(name)						\
-	{								\
-		script_run(&(scripts)[_i / 2], 1 + (unsigned int)_i % 2); \
-	}								\
-	END_TEST
-
 TCase *tcase_file_names(void);
 TCase *tcase_file_direct(void);
-
-#define script_test(tc, name, scripts)					\
-	tcase_add_loop_test(tc, name, 0, 2 * (int)ARRAY_SIZE(scripts))
 
 #endif

@@ -63,6 +63,7 @@ static const struct {
 	SUITE_ENTRY(splice),
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(file),
+	SUITE_ENTRY(kit_stream),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(unix_sockets),

@@ -31,6 +31,7 @@ SUITE(file);
 SUITE(file_stream);
 SUITE(histogram);
 SUITE(hygiene);
+SUITE(kit_stream);
 SUITE(log);
 SUITE(migrate);
 SUITE(param);

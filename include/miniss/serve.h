@@ -66,13 +66,13 @@ struct mn_server {
 /**
  * mn_serve_with - serve until the program is asked to stop
  *
- * From a fiber; suspends. Every shard listens (SO_REUSEPORT) and accepts, or
+ * From a fiber of shard 0; suspends. Every shard listens (SO_REUSEPORT) and accepts, or
  * of a Unix socket shard 0.
  * On SIGTERM, SIGINT, mn_stop() or cancellation: what is queued is accepted,
  * the listeners close, connections drain up to the limit, are then
  * cancelled, and the call returns. A second signal ends the process at once.
  *
- * Return: 0 after a stop; -EINVAL for a bad address or --net.accept, -ENAMETOOLONG for a path that
+ * Return: 0 after a stop; -EXDEV on another shard; -EINVAL for a bad address or --net.accept, -ENAMETOOLONG for a path that
  * is too long; -EADDRINUSE, -EACCES, ...: then nothing listens on any shard, and a message was logged.
  */
 MN_API int mn_serve_with(const struct mn_server *server);

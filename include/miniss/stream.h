@@ -96,7 +96,7 @@ MN_API int mn_stream_flush(struct mn_stream *stream);
  * mn_stream_shutdown - end the outgoing side (half-close)
  *
  * Sends what is queued first. From a fiber; suspends. The other direction
- * stays open.
+ * stays open. Idempotent.
  */
 MN_API int mn_stream_shutdown(struct mn_stream *stream);
 

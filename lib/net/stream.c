@@ -367,10 +367,12 @@ int mn_stream_close(struct mn_stream *stream)
 int mn_stream_shutdown(struct mn_stream *stream)
 {
 	int err = mn_stream_flush(stream);
+	bool again = stream->shut;
 
 	BUG_ON(stream->moving);
 	stream->shut = true;
-	return err ? err : socket_shutdown(stream->fd, SHUT_WR);
+	/* The system would complain, once the other side has ended, too. */
+	return err || again ? err : socket_shutdown(stream->fd, SHUT_WR);
 }
 
 /* What is zero is as the parameters say, and half of that. */

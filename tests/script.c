@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/file.h"
 #include "tests/run.h"
+#include "tests/script.h"
 #include "tests/world.h"
 
 #define NOTES_MAX	65536
@@ -46,16 +46,6 @@ const char *in_dir(const char *name)
 	return path[i];
 }
 
-void file_make(struct mn_file *file, const char *name, size_t len)
-{
-	uint8_t *buf = malloc(len + 1);
-
-	pattern_fill(buf, 0, len);
-	ok(mn_file_open(file, in_dir(name), O_RDWR | O_CREAT | O_EXCL, 0600));
-	is(mn_write(file, buf, len, 0), (int64_t)len);
-	free(buf);
-}
-
 static void dir_make(void)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -73,7 +63,7 @@ static int script_fiber(void *arg)
 {
 	const struct script *script = arg;
 
-	return mn_call(mn_shards() - 1, script->fn, NULL);
+	return mn_call(mn_shards() - 1, script->fn, arg);
 }
 
 static void compare(const struct script *script, const char *one, const char *other)
