@@ -16,6 +16,7 @@
 #include "core/boot.h"
 #include "core/future.h"
 #include "core/reactor.h"
+#include "lib/dns/dns.h"
 #include "lib/process/process.h"
 #include "smp/alien.h"
 #include "smp/call.h"
@@ -173,6 +174,8 @@ static void shards_stop(struct mn_world *world)
 
 	if (!world->boot->err && each_shard(world, processes_end, fibers_left))
 		late = true;
+	if (IS_ENABLED(CONFIG_DNS) && !world->boot->err)
+		each_shard(world, resolver_end, NULL);
 	hub_close(world);
 	if (!world->boot->err && world_drain(world))
 		late = true;

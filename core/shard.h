@@ -38,6 +38,7 @@ struct mn_alien_gate;
 struct mn_stream;
 struct mn_world;
 struct parcels;
+struct resolver;
 struct sched;
 struct timer_queue;
 
@@ -91,6 +92,7 @@ struct shard {
 	struct log_ring *log;
 	int64_t log_retry_ns;		/* standard error was full; ask again then */
 	struct list servers;		/* lib/net/serve.c: what this shard serves */
+	struct resolver *resolver;	/* lib/dns: NULL until names are asked for */
 	struct list processes;		/* lib/process: its children, not reaped yet */
 	struct list disks;		/* lib/file/disk.c: schedulers, by device */
 	int cpu;			/* pinned to, or -1 */

@@ -240,7 +240,7 @@ static int connect_fiber(void *arg)
 {
 	/* clang-format off */
 	static const char *const bad[] = { "", ":1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-					   "localhost:1", "1.2.3:4", "[::1:5", "127.0.0.1:1x" };
+					   "local host:1", "1.2.3:4", "[::1:5", "127.0.0.1:1x" };
 	/* clang-format on */
 	struct mn_stream *stream;
 	struct site site = { .last_err = 0 };

@@ -24,6 +24,7 @@ SUITE(combine);
 SUITE(core);
 SUITE(core_shard);
 SUITE(disk);
+SUITE(dns);
 SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);

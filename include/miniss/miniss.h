@@ -24,6 +24,7 @@
 #include <miniss/poll.h>
 #include <miniss/process.h>
 #include <miniss/reader.h>
+#include <miniss/resolve.h>
 #include <miniss/run.h>
 #include <miniss/sched.h>
 #include <miniss/scope.h>

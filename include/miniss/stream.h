@@ -22,7 +22,9 @@ typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
 
 /**
  * mn_connect - open a connection
- * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"; "unix:/path", "unix:@name"
+ * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"; "unix:/path", "unix:@name"; in
+ *	builds with CONFIG_DNS also "NAME:PORT": its addresses are tried in
+ *	their order (mn_resolve())
  * @timeout_ns: from now; MN_NEVER for the kernel's own limit; of a Unix
  *	socket whose server is slow to accept there is none
  * @stream: the new stream, closed by the caller with mn_stream_close()
@@ -30,7 +32,8 @@ typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
  * From a fiber; suspends.
  *
  * Return: 0; -EINVAL for an address that cannot be read; -ETIMEDOUT,
- * -ECANCELED, -ECONNREFUSED, -ENOENT, -EMFILE and what else connect(2) reports.
+ * -ECANCELED, -ECONNREFUSED, -ENOENT, -EMFILE and what else connect(2), of
+ * the last address that was tried, and mn_resolve() report.
  */
 MN_API int mn_connect(const char *addr, int64_t timeout_ns, struct mn_stream **stream);
 

@@ -6,6 +6,7 @@
 #include "backends/backend.h"
 #include "core/op.h"
 #include "core/shard.h"
+#include "lib/dns/dns.h"
 #include "lib/mem/mem.h"
 #include "lib/net/socket.h"
 #include "lib/net/stream.h"
@@ -62,6 +63,24 @@ static int connected(const struct mn_addr *addr, int64_t timeout_ns)
 	return err;
 }
 
+/* "NAME:PORT": one address after another, in the time that there is for all. */
+static int connect_name(const char *text, int64_t timeout_ns)
+{
+	struct mn_addr addr[DNS_ADDRS_MAX];
+	int64_t from_ns = backend_now(mn_self->be), left_ns = timeout_ns;
+	int n = dns_name_port(text, addr, ARRAY_SIZE(addr), timeout_ns);
+	int fd = n;
+
+	for (int i = 0; i < n; i++) {
+		if (timeout_ns != MN_NEVER)
+			left_ns = timeout_ns - (backend_now(mn_self->be) - from_ns);
+		fd = connected(&addr[i], left_ns);
+		if (fd >= 0 || mn_self->fiber->stop || left_ns <= 0)
+			break;
+	}
+	return fd;
+}
+
 int mn_connect(const char *text, int64_t timeout_ns, struct mn_stream **stream)
 {
 	struct mn_addr addr;
@@ -69,6 +88,8 @@ int mn_connect(const char *text, int64_t timeout_ns, struct mn_stream **stream)
 
 	if (!fd)
 		fd = connected(&addr, timeout_ns);
+	else if (fd == -EINVAL)
+		fd = connect_name(text, timeout_ns);
 	if (fd < 0)
 		return fd;
 	*stream = mem_alloc(sizeof(**stream));
