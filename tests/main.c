@@ -57,6 +57,7 @@ static const struct {
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(hygiene),
 	SUITE_ENTRY(poll),
+	SUITE_ENTRY(fsevent),
 	SUITE_ENTRY(dns),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),

@@ -30,6 +30,7 @@ SUITE(faults);
 SUITE(fiber_switch);
 SUITE(file);
 SUITE(file_stream);
+SUITE(fsevent);
 SUITE(histogram);
 SUITE(hygiene);
 SUITE(kit_stream);

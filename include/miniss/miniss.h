@@ -16,6 +16,7 @@
 #include <miniss/file.h>
 #include <miniss/filestream.h>
 #include <miniss/foreign.h>
+#include <miniss/fsevent.h>
 #include <miniss/future.h>
 #include <miniss/local.h>
 #include <miniss/log.h>
