@@ -109,6 +109,9 @@ struct backend_ops {
 	/** @features: print what of the kernel it can use and what not; 0 or -errno. Or NULL */
 	int (*features)(void);
 
+	/** @shrunk: is it smaller than its parameters say, for want of memory? Or NULL */
+	bool (*shrunk)(struct backend *be);
+
 	/* The ways to wake() that "name:waker" chooses from, NULL at the end; NULL: there is one. */
 	const char *const *wakers;
 

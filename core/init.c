@@ -126,15 +126,18 @@ static int exit_code(int err)
 	return err == 0 ? MN_EXIT_OK : err == -EINVAL ? MN_EXIT_USAGE : MN_EXIT_FAILED;
 }
 
+/* 0: all is well; 1: something is to be mended, or a program would not start. */
 static int world_print(struct mn_world *world, const struct topology *topology)
 {
-	int err = world_set_up(world, topology);
+	int err;
 
+	doctor_kernel();
+	err = world_set_up(world, topology);
 	if (err)
 		return exit_code(err);
-	report_doctor(world, topology);
+	doctor_world(world, topology);
 	world_close(world);
-	return MN_EXIT_OK;
+	return doctor_verdict() ? MN_EXIT_FAILED : MN_EXIT_OK;
 }
 
 /*

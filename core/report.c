@@ -11,8 +11,6 @@
 #include "core/shard.h"
 #include "lib/mem/mem.h"
 #include "smp/call.h"
-#include "smp/topology.h"
-#include "smp/wake-cost.h"
 
 void report_version(void)
 {
@@ -26,73 +24,19 @@ void report_drivers(void)
 	driver_list(&queue_kind);
 }
 
-static void report_chosen(const struct mn_world *world)
+void report_chosen(const struct mn_world *world)
 {
 	const struct driver_choice *choice[] = { &world->backend, &world->timer, &world->queue };
 	const char *title[] = { "backend", "timer queue", "queue" };
 	const struct backend_ops *ops =
 		container_of(world->backend.driver, struct backend_ops, drv);
-	char text[160] = "";
+	char text[320] = "";
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(choice); i++)
 		print_out("  %-12s %-10s %s\n", title[i], choice[i]->driver->name,
 			  choice[i]->reason);
 	ops->describe(world->shards[0]->be, text, sizeof(text));
 	print_out("  %-12s %-10s %s\n", "", "", text);
-}
-
-static void report_wake(const struct mn_world *world, const int *cpus, const struct driver *driver,
-			const char *waker)
-{
-	const struct driver_choice choice = { .driver = driver, .arg = waker };
-	int err = driver->probe ? driver->probe(waker) : 0;
-	struct wake_cost cost;
-	char name[32];
-
-	if (!err)
-		err = wake_cost_measure(world, &choice, cpus, &cost);
-	snprintf(name, sizeof(name), "%s%s%s", driver->name, waker ? ":" : "", waker ? waker : "");
-	if (err)
-		print_out("  %-23s %s\n", name, strerror(-err));
-	else
-		print_out("  %-23s %.1f us until it runs; the sender's turn is %.2f us longer\n",
-			  name, (double)cost.run_ns / MN_USEC, (double)cost.send_ns / MN_USEC);
-}
-
-/* Each backend and waker that has real time. With one CPU there is nobody to wake. */
-static void report_wakes(const struct mn_world *world, const struct topology *topology)
-{
-	const struct driver *const *drv;
-
-	if (topology->nr_shards < 2 || topology->shared)
-		return;
-	print_out("waking a shard that sleeps:\n");
-	for (drv = backend_kind.start; drv < backend_kind.stop; drv++) {
-		const struct backend_ops *ops = container_of(*drv, struct backend_ops, drv);
-
-		if (ops->virtual_time)
-			continue;
-		if (!ops->wakers)
-			report_wake(world, topology->cpus, *drv, NULL);
-		for (int i = 0; ops->wakers && ops->wakers[i]; i++)
-			report_wake(world, topology->cpus, *drv, ops->wakers[i]);
-	}
-}
-
-void report_doctor(const struct mn_world *world, const struct topology *topology)
-{
-	report_drivers();
-	print_out("chosen:\n");
-	report_chosen(world);
-	print_out("  %-12s %-10u %s\n", "shards", world->nr_shards, topology->reason);
-	topology_report(topology);
-	print_out("  %-12s %s\n", "fiber stacks", stack_guard_kind(&world->shards[0]->fibers));
-	print_out("  %-12s %s\n", "spin",
-		  world->shared_cpus ? "off: shards share CPUs" :
-		  world->spin_ns < 0 ? "up to the measured cost of a sleep" :
-		  world->spin_ns     ? "for a fixed time" :
-				       "off");
-	report_wakes(world, topology);
 }
 
 /* Each shard copies its own; the table is the caller's, one row a shard. */

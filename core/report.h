@@ -8,6 +8,11 @@ struct topology;
 
 void report_version(void);
 void report_drivers(void);
-void report_doctor(const struct mn_world *world, const struct topology *topology);
+void report_chosen(const struct mn_world *world);
+
+/* doctor.c: in this order. What the kernel has; a world that is open; how much is to be mended. */
+void doctor_kernel(void);
+void doctor_world(const struct mn_world *world, const struct topology *topology);
+unsigned int doctor_verdict(void);
 
 #endif

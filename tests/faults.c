@@ -109,8 +109,8 @@ END_TEST
 
 /* ---- io_uring, but not the waker that is wanted ---- */
 
-/* The probe and two shards get their rings; those that try messages do not. */
-static const struct spawn no_messages = { .inject = "io_uring_setup:error=ENOMEM:when=4+" };
+/* The probe, the look at features and two shards get their rings; those that try messages do not. */
+static const struct spawn no_messages = { .inject = "io_uring_setup:error=ENOMEM:when=5+" };
 
 START_TEST(a_waker_that_cannot_be_tried_is_not_chosen)
 {

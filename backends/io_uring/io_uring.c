@@ -34,6 +34,7 @@ static const struct backend_ops uring_ops = {
 	.buffers	= uring_buffers,
 	.wakers		= waker_names,
 	.features	= uring_report,
+	.shrunk		= uring_shrunk,
 	.state_size	= sizeof(struct uring),
 	.drv = {
 		.name	= "io_uring",

@@ -284,6 +284,13 @@ int uring_open(struct backend *const *be, unsigned int n, const char *arg)
 	return err;
 }
 
+bool uring_shrunk(struct backend *be)
+{
+	const struct uring_plan *plan = &to_uring(be)->plan;
+
+	return plan->cq_entries < param_cq_entries || plan->buffers < power_of_two(param_buffers);
+}
+
 int uring_start(struct backend *be)
 {
 	struct uring *u = to_uring(be);

@@ -138,6 +138,7 @@ int uring_probe(const char *arg);
 int uring_open(struct backend *const *be, unsigned int n, const char *arg);
 int uring_start(struct backend *be);
 void uring_close(struct backend *be);
+bool uring_shrunk(struct backend *be);
 
 /* A ring by itself, disabled at first: 0 or -errno. */
 int uring_ring_open(struct uring *u, const struct uring_plan *plan);

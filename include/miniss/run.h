@@ -47,8 +47,9 @@ extern const struct mn_param *const __stop_mn_app_params[]
  * the fiber that it runs and a backtrace; then the program aborts (SIGABRT).
  *
  * Return: an exit code: that of @fn, 1 for an -errno; 1 if the program could
- * not start; 2 for a usage error. --help, --version, --list-drivers
- * and --doctor print and return 0 without running @fn.
+ * not start; 2 for a usage error. --help, --version and --list-drivers print
+ * and return 0 without running @fn; so does --doctor, but 1 if it finds
+ * something that can be mended on this machine.
  */
 /* clang-format off */
 #define mn_run(argc, argv, fn, arg)					\
