@@ -160,12 +160,13 @@ uint64_t calls_begun(struct shard *self)
 
 void request_send(struct mn_call *call, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 {
-	struct mn_msg *msg = mesh_send(mn_self, call->shard, lane_of(call), kind, call->credit);
+	struct shard *self = mn_self;
+	struct mn_msg *msg =
+		mesh_send(self, call->shard, lane_of(call), kind, call->credit, self->group);
 
 	msg->fn = fn;
 	msg->arg = arg;
 	msg->reply = call;
-	msg->res = mn_self->group;
 	call->state = CALL_ACTIVE;
 }
 
@@ -191,7 +192,7 @@ void call_cancel(struct mn_call *call, int why)
 	if (call->state != CALL_ACTIVE)
 		return;
 	call->state = CALL_CANCELING;
-	mesh_send(mn_self, call->shard, lane_of(call), MSG_CANCEL, call->credit)->res = why;
+	mesh_send(mn_self, call->shard, lane_of(call), MSG_CANCEL, call->credit, why);
 }
 
 void mn_call_cancel(struct mn_call *call)
@@ -202,15 +203,15 @@ void mn_call_cancel(struct mn_call *call)
 /* One-way: there is no call to reply to, only a credit to give back. */
 static int post(unsigned int to, enum msg_kind kind, mn_fiber_fn fn, void *arg)
 {
+	struct shard *self = mn_self;
 	struct mn_msg *msg;
 	uint8_t credit;
 
-	if (!credit_take(peer_of(mn_self, to, LANE_BULK), &credit))
+	if (!credit_take(peer_of(self, to, LANE_BULK), &credit))
 		return -EAGAIN;
-	msg = mesh_send(mn_self, to, LANE_BULK, kind, credit);
+	msg = mesh_send(self, to, LANE_BULK, kind, credit, self->group);
 	msg->fn = fn;
 	msg->arg = arg;
-	msg->res = mn_self->group;
 	return 0;
 }
 
@@ -281,6 +282,7 @@ static int call_run(struct caller *caller, mn_fiber_fn fn, void *arg, void (*sto
 	if (err)
 		return err;
 	request_send(caller->call, MSG_CALL, fn, arg);
+	mesh_flush_alone(mn_self);
 	return reply_wait(caller, stop, caller);
 }
 
@@ -337,10 +339,7 @@ struct job {
 
 static void reply_send(struct shard *self, const struct job *job, int res)
 {
-	struct mn_msg *msg = mesh_send(self, job->from, job->lane, MSG_REPLY, job->credit);
-
-	msg->reply = job->reply;
-	msg->res = res;
+	mesh_send(self, job->from, job->lane, MSG_REPLY, job->credit, res)->reply = job->reply;
 }
 
 static void post_settle(struct shard *self, unsigned int from, unsigned int lane, uint8_t credit)
@@ -358,16 +357,18 @@ static void post_settle(struct shard *self, unsigned int from, unsigned int lane
 
 static int job_fiber(void *arg)
 {
+	struct shard *self = mn_self;
 	struct job *job = arg;
 	int res = job->fn(job->arg);
 
-	peer_of(mn_self, job->from, job->lane)->running[job->credit] = NULL;
-	if (job->kind == MSG_POST) {
-		post_settle(mn_self, job->from, job->lane, job->credit);
-		return res;	/* a failure that nobody sees is counted as abandoned */
-	}
-	reply_send(mn_self, job, res);
-	return 0;
+	peer_of(self, job->from, job->lane)->running[job->credit] = NULL;
+	if (job->kind == MSG_CALL)
+		reply_send(self, job, res);
+	mesh_flush_alone(self);
+	if (job->kind == MSG_CALL)
+		return 0;
+	post_settle(self, job->from, job->lane, job->credit);
+	return res;	/* a failure that nobody sees is counted as abandoned */
 }
 
 static void job_init(struct job *job, unsigned int lane, const struct mn_msg *msg)
@@ -471,7 +472,7 @@ static void peer_settle(struct shard *self, struct call_peer *peer)
 	unsigned int i = (unsigned int)(peer - self->calls->peer);
 
 	while (peer->nr_settled) {
-		struct mn_msg *msg = mesh_send(self, i / LANES, i % LANES, MSG_SETTLE, 0);
+		struct mn_msg *msg = mesh_send(self, i / LANES, i % LANES, MSG_SETTLE, 0, 0);
 
 		while (peer->nr_settled && msg->res < MSG_LIST)
 			msg->list[msg->res++] = peer->settled[--peer->nr_settled];

@@ -189,7 +189,7 @@ void homing_flush(struct shard *self)
 
 	self->mesh->homing = false;
 	while ((peer = homing->ready)) {
-		struct mn_msg *msg = mesh_send(self, peer->home, LANE_BULK, MSG_HOME, 0);
+		struct mn_msg *msg = mesh_send(self, peer->home, LANE_BULK, MSG_HOME, 0, 0);
 
 		homing->ready = peer->next;
 		batch_fill(self, peer);
@@ -237,7 +237,7 @@ static void batch_receive(struct shard *self, const struct mn_msg *msg)
 	objects_append(&homing->doomed, &batch->objects);
 	if (homing->doomed.head)
 		task_schedule(self, &homing->destroy);
-	mesh_send(self, msg->from, LANE_BULK, MSG_HOMED, 0)->reply = msg->reply;
+	mesh_send(self, msg->from, LANE_BULK, MSG_HOMED, 0, 0)->reply = msg->reply;
 }
 
 void homing_receive(struct shard *self, const struct mn_msg *msg)

@@ -70,16 +70,19 @@ static int staging_open(struct mn_world *world, struct mesh *mesh)
 	unsigned int n = world->nr_shards;
 	uint8_t *staging;
 
-	mesh->out = mem_alloc(n * LANES * sizeof(*mesh->out));
+	mesh->peer = mem_alloc(n * sizeof(*mesh->peer));
+	mesh->dirty = mem_alloc(n * sizeof(*mesh->dirty));
 	staging = mem_map(staging_bytes(world));
-	if (!mesh->out || !staging) {
+	if (!mesh->peer || !mesh->dirty || !staging) {
 		if (staging)
 			mem_unmap(staging, staging_bytes(world));
 		return -ENOMEM;
 	}
 	for (unsigned int i = 0; i < n * LANES; i++) {
-		mesh->out[i].staged = (struct mn_msg *)staging;
-		mesh->out[i].n_max = lane_depth(i % LANES);
+		struct mesh_out *out = &mesh->peer[i / LANES].out[i % LANES];
+
+		out->staged = (struct mn_msg *)staging;
+		out->n_max = lane_depth(i % LANES);
 		staging += staged_bytes(i % LANES);
 	}
 	return 0;
@@ -105,9 +108,13 @@ int mesh_open(struct shard *shard)
 void mesh_connect(struct mn_world *world)
 {
 	for (unsigned int i = 0; i < world->nr_shards; i++)
-		for (unsigned int j = 0; j < world->nr_shards * LANES; j++)
-			world->shards[i]->mesh->out[j].inbox =
-				world->shards[j / LANES]->mesh->inbox[j % LANES];
+		for (unsigned int j = 0; j < world->nr_shards; j++) {
+			struct mesh_peer *peer = &world->shards[i]->mesh->peer[j];
+
+			peer->shard = world->shards[j];
+			for (unsigned int lane = 0; lane < LANES; lane++)
+				peer->out[lane].inbox = peer->shard->mesh->inbox[lane];
+		}
 }
 
 void mesh_close(struct mn_world *world)
@@ -122,46 +129,43 @@ void mesh_close(struct mn_world *world)
 				queue_close(mesh->inbox[lane]);
 			mem_free(mesh->inbox[lane]);
 		}
-		if (mesh->out && mesh->out[0].staged)
-			mem_unmap(mesh->out[0].staged, staging_bytes(world));
-		mem_free(mesh->out);
+		if (mesh->peer && mesh->peer->out->staged)
+			mem_unmap(mesh->peer->out->staged, staging_bytes(world));
+		mem_free(mesh->peer);
+		mem_free(mesh->dirty);
 		mem_free(mesh);
 		world->shards[i]->mesh = NULL;
 	}
 }
 
 /* All of it fits: each message is one of those that its credit stands for. */
-static void peer_flush(struct shard *self, unsigned int to)
+static void lane_flush(struct shard *self, struct mesh_out *out)
 {
-	struct mesh *mesh = self->mesh;
+	if (queue_push_n(out->inbox, self->id, out->staged, out->n) != out->n)
+		bug("a queue between shards was full", HERE);
+	out->n = 0;
+}
 
-	for (unsigned int lane = LANES; lane-- > 0;) {
-		struct mesh_out *out = &mesh->out[to * LANES + lane];
-		unsigned int n;
-
-		if (!out->n)
-			continue;
-		n = queue_push_n(out->inbox, self->id, out->staged, out->n);
-		if (n != out->n)
-			bug("a queue between shards was full", HERE);
-		out->n = 0;
-	}
+static void peer_flush(struct shard *self, struct mesh_peer *peer)
+{
+	if (peer->out[LANE_URGENT].n)
+		lane_flush(self, &peer->out[LANE_URGENT]);
+	if (peer->out[LANE_BULK].n)
+		lane_flush(self, &peer->out[LANE_BULK]);
 }
 
 static void wake(struct shard *self, struct shard *target)
 {
-	if (target == self)
-		return;
 	if (wake_claim(&target->asleep)) {
 		stats_add(self, STAT_WAKES, 1);
 		backend_wake(target->be);
 	}
 }
 
-void mesh_flush_slow(struct shard *self)
+/* What others have left for a message of this turn to take along. */
+static __noinline void gather(struct shard *self)
 {
 	struct mesh *mesh = self->mesh;
-	unsigned int words = (self->world->nr_shards + 63) / 64;
 
 	if (mesh->settling)
 		calls_settle(self);
@@ -169,20 +173,21 @@ void mesh_flush_slow(struct shard *self)
 		homing_flush(self);
 	if (mesh->parcels)
 		parcels_flush(self);
-	for (unsigned int w = 0; w < words; w++)
-		for (uint64_t bits = mesh->dirty[w]; bits; bits &= bits - 1)
-			peer_flush(self, w * 64 + (unsigned int)__builtin_ctzll(bits));
+}
+
+void mesh_flush_slow(struct shard *self)
+{
+	struct mesh *mesh = self->mesh;
+	unsigned int n;
+
+	if (mesh_gathers(mesh))
+		gather(self);
+	n = mesh->nr_dirty;
+	for (unsigned int i = 0; i < n; i++)
+		peer_flush(self, &mesh->peer[mesh->dirty[i]]);
 	wake_look();
-	for (unsigned int w = 0; w < words; w++) {
-		uint64_t bits = mesh->dirty[w];
-
-		mesh->dirty[w] = 0;
-		for (; bits; bits &= bits - 1) {
-			unsigned int to = w * 64 + (unsigned int)__builtin_ctzll(bits);
-
-			wake(self, self->world->shards[to]);
-		}
-	}
+	for (unsigned int i = 0; i < n; i++)
+		wake(self, mesh->peer[mesh->dirty[i]].shard);
 	mesh->nr_dirty = 0;
 }
 

@@ -26,15 +26,21 @@ struct mesh_out {
 	struct queue *inbox;	/* a copy: the line that theirs is in is written all the time */
 };
 
+/* All that sending to a shard looks at: a line. */
+struct mesh_peer {
+	struct mesh_out out[LANES];
+	struct shard *shard;
+};
+
 struct mesh {
 	struct queue *inbox[LANES];
-	struct mesh_out *out;			/* [shard * LANES + lane] */
-	unsigned int nr_dirty;			/* shards with something staged for */
-	bool settling;				/* posts are done, and it is time to say so; smp/call.c */
-	bool homing;				/* frees are to go home; smp/homing.c */
-	bool parcels;				/* to go out; smp/parcel.c */
-	unsigned int credits[LANES];		/* between two shards */
-	uint64_t dirty[SHARDS_MAX / 64];	/* which */
+	struct mesh_peer *peer;		/* [shard] */
+	uint16_t *dirty;		/* peers with something staged for, in any order */
+	unsigned int nr_dirty;
+	bool settling;			/* posts are done, and it is time to say so; smp/call.c */
+	bool homing;			/* frees are to go home; smp/homing.c */
+	bool parcels;			/* to go out; smp/parcel.c */
+	unsigned int credits[LANES];	/* between two shards */
 };
 
 /* mesh_open - make the mesh of a shard; mesh_close - take down all that there are */
@@ -44,28 +50,22 @@ void mesh_close(struct mn_world *world);
 
 /*
  * mesh_send - stage a message for a shard, which may be this one
- * Return: the message, where the caller fills in what its kind has: made there,
- * since a copy reads as a whole what was just written in pieces, and waits.
+ * Return: the message, where the caller fills in what its kind has.
  */
 static inline struct mn_msg *mesh_send(struct shard *self, unsigned int to, unsigned int lane,
-				       enum msg_kind kind, uint8_t credit)
+				       enum msg_kind kind, uint8_t credit, int32_t res)
 {
 	struct mesh *mesh = self->mesh;
-	struct mesh_out *out = &mesh->out[to * LANES + lane];
-	uint64_t bit = UINT64_C(1) << (to % 64);
+	struct mesh_peer *peer = &mesh->peer[to];
+	struct mesh_out *out = &peer->out[lane];
 	struct mn_msg *msg = &out->staged[out->n];
 
 	BUG_ON(to >= self->world->nr_shards || out->n >= out->n_max);
-	if (!(mesh->dirty[to / 64] & bit)) {
-		mesh->dirty[to / 64] |= bit;
-		mesh->nr_dirty++;
-	}
+	if (!peer->out[LANE_BULK].n && !peer->out[LANE_URGENT].n)
+		mesh->dirty[mesh->nr_dirty++] = (uint16_t)to;
 	out->n++;
 	stats_add(self, STAT_MESSAGES, 1);
-	msg->res = 0;
-	msg->from = (uint16_t)self->id;
-	msg->kind = (uint8_t)kind;
-	msg->credit = credit;
+	msg->word = msg_word(res, self->id, kind, credit);
 	return msg;
 }
 
@@ -74,15 +74,26 @@ void mesh_flush_slow(struct shard *self);
 /* mesh_drain - receive some of what came; how much. Idle: it will look again soon */
 unsigned int mesh_drain(struct shard *self, bool idle);
 
+static inline bool mesh_gathers(const struct mesh *mesh)
+{
+	return mesh->settling || mesh->homing || mesh->parcels;
+}
+
 static inline bool mesh_sending(const struct shard *self)
 {
-	return self->mesh->nr_dirty || self->mesh->settling || self->mesh->homing ||
-	       self->mesh->parcels;
+	return self->mesh->nr_dirty || mesh_gathers(self->mesh);
 }
 
 static inline void mesh_flush(struct shard *self)
 {
 	if (mesh_sending(self))
+		mesh_flush_slow(self);
+}
+
+/* mesh_flush_alone - when nothing else can run before the turn's own flush: somebody waits */
+static inline void mesh_flush_alone(struct shard *self)
+{
+	if (self->mesh->nr_dirty && !shard_ready(self))
 		mesh_flush_slow(self);
 }
 

@@ -91,7 +91,7 @@ void parcels_flush(struct shard *self)
 
 	self->mesh->parcels = false;
 	while ((peer = self->parcels->ready)) {
-		struct mn_msg *msg = mesh_send(self, peer->to, LANE_BULK, MSG_PARCELS, 0);
+		struct mn_msg *msg = mesh_send(self, peer->to, LANE_BULK, MSG_PARCELS, 0, 0);
 
 		self->parcels->ready = peer->next;
 		msg->arg = batch_pack(peer);
@@ -107,7 +107,7 @@ static void batch_receive(struct shard *self, const struct mn_msg *msg)
 		next = parcel->batch_next;
 		parcel->receive(parcel);
 	}
-	mesh_send(self, msg->from, LANE_BULK, MSG_PARCELED, 0)->reply = msg->reply;
+	mesh_send(self, msg->from, LANE_BULK, MSG_PARCELED, 0, 0)->reply = msg->reply;
 }
 
 static void batch_arrived(struct shard *self, struct parcel_peer *peer)

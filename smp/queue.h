@@ -38,13 +38,36 @@ struct mn_msg {
 		uint8_t list[MSG_LIST];
 	};
 	void *reply;		/* the sender's, handed back untouched */
-	int32_t res;
-	uint16_t from;		/* the shard that sent it */
-	uint8_t kind;		/* enum msg_kind; the top bit is the queue's */
-	uint8_t credit;		/* which of the pair's, on this lane */
+	union {
+		struct {
+			int32_t res;
+			uint16_t from;	/* the shard that sent it */
+			uint8_t kind;	/* enum msg_kind; the top bit is the queue's */
+			uint8_t credit;	/* which of the pair's, on this lane */
+		};
+		uint64_t word;		/* all four: msg_word() */
+	};
 };
 
 _Static_assert(sizeof(struct mn_msg) == 32, "a message is half a cache line");
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define MSG_BIT(little, big)	(little)
+#else
+#define MSG_BIT(little, big)	(big)
+#endif
+
+/*
+ * msg_word - written as a whole, since it is soon read as a whole: a processor
+ * hands a store that is under way to a load of the same bytes, not of more.
+ */
+static inline uint64_t msg_word(int32_t res, unsigned int from, enum msg_kind kind, uint8_t credit)
+{
+	return (uint64_t)(uint32_t)res << MSG_BIT(0, 32) | (uint64_t)from << MSG_BIT(32, 16) |
+	       (uint64_t)kind << MSG_BIT(48, 8) | (uint64_t)credit << MSG_BIT(56, 0);
+}
+
+#define MSG_QUEUE_BIT	(UINT64_C(1) << MSG_BIT(55, 15))	/* in the word: no kind has it */
 
 struct queue;
 
@@ -66,7 +89,8 @@ struct queue_ops {
 	/**
 	 * @glance: like @empty, but may look at some senders only, others each
 	 *	time. Costs the same for any number of them; what one glance
-	 *	misses a later one sees, after as many as there are senders at most
+	 *	misses a later one sees, after a few times as many as there are
+	 *	senders at most
 	 */
 	bool (*glance)(struct queue *queue);
 

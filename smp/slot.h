@@ -15,7 +15,7 @@
 /* Rings of a power of two of slots, indices that run free, at most this many. */
 #define RING_MAX	32768
 
-#define SLOT_LAP	(UINT64_C(1) << 55)	/* no kind of message has this bit */
+#define SLOT_LAP	MSG_QUEUE_BIT
 
 struct slot_data {
 	int (*fn)(void *arg);	/* and @arg: or what else the message has there */
@@ -37,13 +37,11 @@ static inline uint64_t slot_lap(uint32_t index, uint32_t size)
 static inline void slot_put(struct slot *slot, uint64_t lap, const struct mn_msg *msg)
 {
 	struct slot_data data = { msg->fn, msg->arg, msg->reply };
-	uint64_t last = (uint32_t)msg->res | (uint64_t)msg->from << 32 | (uint64_t)msg->kind << 48 |
-			(uint64_t)msg->credit << 56;
 
-	BUG_ON(last & SLOT_LAP);
+	BUG_ON(msg->word & SLOT_LAP);
 	handed(slot->data) = data;
 	/* Release: the data is written before the lap says so. Pairs with slot_take(). */
-	atomic_store_explicit(&slot->last, last | lap, memory_order_release);
+	atomic_store_explicit(&slot->last, msg->word | lap, memory_order_release);
 }
 
 /* slot_full - would slot_take() take something? */
@@ -64,10 +62,7 @@ static inline bool slot_take(const struct slot *slot, uint64_t lap, struct mn_ms
 	msg->fn = data.fn;
 	msg->arg = data.arg;
 	msg->reply = data.reply;
-	msg->res = (int32_t)(uint32_t)last;
-	msg->from = (uint16_t)(last >> 32);
-	msg->kind = (uint8_t)(last >> 48 & 0x7f);
-	msg->credit = (uint8_t)(last >> 56);
+	msg->word = last & ~SLOT_LAP;
 	return true;
 }
 

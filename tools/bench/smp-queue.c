@@ -176,12 +176,12 @@ static void send_one(struct queue *queue, unsigned int from)
 	queue_push_n(queue, from, &msg, 1);
 }
 
-/* As a shard does it: look each turn, then take what there is. */
+/* As an idle shard does it: look each turn, then take what there is. */
 static void receive_one(struct queue *queue)
 {
 	struct mn_msg msg[BATCH];
 
-	while (queue_empty(queue) || !queue_pop_n(queue, msg, BATCH))
+	while (queue_glance(queue) || !queue_pop_n(queue, msg, BATCH))
 		;
 	bench_keep(msg[0].reply);
 }
