@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The contract kit: a script is a fiber in an empty directory of its own that
- * notes down every result that it gets. It runs on each backend, with one
- * shard and with two (then on the second), and what it notes must be the same.
+ * notes down every result that it gets. It runs on each backend, and on io_uring
+ * without all of the features that it can do without (and without each of them,
+ * with MN_TEST_MASKS set), with one shard and with two (then on the second); what
+ * it notes must be the same.
  */
 #ifndef TESTS_SCRIPT_H
 #define TESTS_SCRIPT_H
@@ -19,7 +21,7 @@ struct script {
 	mn_fiber_fn fn;		/* gets the script; RUN_SKIPPED: not on this backend */
 };
 
-/* script_run - on all backends, and compare */
+/* script_run - on all of these, and compare */
 void script_run(const struct script *script, unsigned int nr_shards);
 
 /* note - a result that has to be the same everywhere; returns it */

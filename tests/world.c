@@ -71,15 +71,25 @@ int nr_variants(void)
 	return nr_backends() + (IS_ENABLED(CONFIG_BACKEND_IO_URING) ? URING_FEATURES + 1 : 0);
 }
 
-bool world_variant(struct mn_world *world, int i)
+const char *variant(int i, const char **without)
 {
 	int feature = i - nr_backends();
 
+	*without = NULL;
 	if (feature < 0)
-		return world_backend(world, i);
-	if (IS_ENABLED(CONFIG_BACKEND_IO_URING))
-		uring_mask_set(feature == URING_FEATURES ? "all" : uring_feature_name(feature));
-	return world_begin(world, "io_uring", 1);
+		return backend_kind.start[i]->name;
+	if (IS_ENABLED(CONFIG_BACKEND_IO_URING)) {
+		*without = feature == URING_FEATURES ? "all" : uring_feature_name(feature);
+		uring_mask_set(*without);
+	}
+	return "io_uring";
+}
+
+bool world_variant(struct mn_world *world, int i)
+{
+	const char *without;
+
+	return world_begin(world, variant(i, &without), 1);
 }
 
 bool world_is(const struct mn_world *world, const char *backend)

@@ -34,6 +34,9 @@ int nr_backends(void);
 bool world_variant(struct mn_world *world, int i);
 int nr_variants(void);
 
+/* variant - the name of its backend; what it does @without, or NULL, is masked from then on */
+const char *variant(int i, const char **without);
+
 bool world_is(const struct mn_world *world, const char *backend);
 
 /* An operation that counts how often it ended, and checks what it receives. */
