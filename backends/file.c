@@ -21,11 +21,6 @@
 
 BUILD_BUG_ON(sizeof(struct blocking_job) > sizeof(((struct mn_op *)NULL)->job));
 
-static bool is_transfer(const struct mn_op *op)
-{
-	return op->code >= MN_OP_READ && op->code <= MN_OP_WRITEV;
-}
-
 static bool is_read(const struct mn_op *op)
 {
 	return op->code == MN_OP_READ || op->code == MN_OP_READV;
@@ -96,7 +91,7 @@ static bool at_the_end(const struct mn_op *op, int64_t n)
 
 static int64_t failed(const struct mn_op *op, int64_t err, bool canceled)
 {
-	if (is_transfer(op) && op->be.num)
+	if (op_is_transfer(op) && op->be.num)
 		return (int64_t)op->be.num;
 	return err == -EINTR && canceled ? -ECANCELED : err;
 }
@@ -111,7 +106,7 @@ int64_t file_progress(struct mn_op *op, int64_t res, bool canceled)
 		return FILE_BLOCK;	/* it was not to wait; it will */
 	if (res < 0)
 		return failed(op, res, canceled);
-	if (!is_transfer(op))
+	if (!op_is_transfer(op))
 		return res;
 	op->be.num += (uint64_t)res;
 	if (!res || canceled || at_the_end(op, res) || op->be.num >= total(op))
@@ -144,7 +139,7 @@ static int64_t transfer(const struct mn_op *op)
 int64_t file_stat(const struct mn_op *op)
 {
 	const char *path = op->stat.path ? op->stat.path : "";
-	unsigned int flags = op->stat.path ? op->stat.flags : AT_EMPTY_PATH;
+	unsigned int flags = op->stat.path ? op->stat.flags : AT_EMPTY_PATH | STAT_NO_WAIT;
 
 	return platform_statx(op->fd, path, flags, op->stat.mask, op->stat.buf) ? -errno : 0;
 }

@@ -36,6 +36,12 @@ struct file_part {
 #define FILE_PART_MAX	(1U << 30)
 #define FILE_INLINE_MAX	(1U << 20)	/* what may be copied where a shard waits for it */
 
+/* Of these: the ones that move bytes. */
+static inline bool op_is_transfer(const struct mn_op *op)
+{
+	return op->code >= MN_OP_READ && op->code <= MN_OP_WRITEV;
+}
+
 /* file_part - the rest of an operation, @op->be.num bytes of which are done; not more than @max */
 void file_part(const struct mn_op *op, struct file_part *part, size_t max);
 

@@ -26,6 +26,8 @@ static inline int platform_unsupported(void)
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#define STAT_NO_WAIT	AT_STATX_DONT_SYNC	/* asks no other machine, nor process */
+
 /* As far as that goes without waiting. */
 static inline ssize_t platform_readv_cached(int fd, const struct iovec *iov, int nr, int64_t off)
 {
@@ -88,6 +90,8 @@ static inline int platform_advise(int fd, int64_t off, int64_t len, int advice)
 struct open_how {
 	uint64_t flags, mode, resolve;
 };
+
+#define STAT_NO_WAIT	0
 
 #ifndef AT_EMPTY_PATH
 #define AT_EMPTY_PATH	0x1000

@@ -66,6 +66,7 @@ static const struct {
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(file),
 	SUITE_ENTRY(kit_stream),
+	SUITE_ENTRY(file_faults),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(unix_sockets),

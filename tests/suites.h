@@ -31,6 +31,7 @@ SUITE(fiber_switch);
 SUITE(file);
 SUITE(file_stream);
 SUITE(fsevent);
+SUITE(file_faults);
 SUITE(histogram);
 SUITE(hygiene);
 SUITE(kit_stream);

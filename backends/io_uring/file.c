@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <miniss/file.h>
+
 #include "backends/file.h"
 #include "backends/io_uring/uring.h"
 #include "backends/platform-splice.h"
@@ -120,16 +122,17 @@ void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe)
 	}
 }
 
-/* Lengths that do not fit into an entry. */
-static bool too_long(const struct mn_op *op)
+/* Also: lengths that do not fit into an entry. */
+static bool for_thread(const struct mn_op *op)
 {
-	return (op->code == MN_OP_SYNC_RANGE || op->code == MN_OP_ADVISE) &&
-	       op->range.len > UINT32_MAX;
+	if (op->code == MN_OP_SYNC_RANGE || op->code == MN_OP_ADVISE)
+		return op->range.len > UINT32_MAX;
+	return op_is_pooled(op) || (op_is_transfer(op) && op->file && op->file->by_thread);
 }
 
 void uring_file_submit(struct uring *u, struct mn_op *op)
 {
-	if (!op_is_pooled(op) && !too_long(op)) {
+	if (!for_thread(op)) {
 		uring_resubmit(u, op);
 		return;
 	}
@@ -147,6 +150,8 @@ void uring_file_reap(struct uring *u, struct mn_op *op, int res)
 		op->priv = OP_POOLED;
 		file_pool_start(op);
 	} else {
+		if (op->code == MN_OP_OPEN && end >= 0 && op->file)
+			op->file->by_thread = uring_file_waits(u, (int)end);
 		op_complete(op, end);
 	}
 }

@@ -7,6 +7,7 @@
  *	sqe.c	from operations to submission entries
  *	cqe.c	from completion entries to operations
  *	file.c	operations on files
+ *	mounts.c	file systems that are not to be trusted
  *	recv.c	the buffer ring, and receives of streams
  *	turn.c	the one system call of a turn
  *	waker.c	waking a shard that waits, and the choice of how
@@ -54,6 +55,8 @@ struct uring_plan {
 /* Of rings that only try something. */
 #define PLAN_SMALL	((struct uring_plan){ .sq_entries = 8, .cq_entries = 16, .buffers = 8 })
 
+#define URING_MOUNTS	8
+
 struct uring {
 	struct backend be;
 
@@ -70,6 +73,13 @@ struct uring {
 	struct op_list heard;		/* in the ring, may have missed a reset: see recv.c */
 	uint32_t turns;			/* with some of these */
 	struct io_uring ring;
+
+	/* mounts.c: file systems that were looked up, the newest at @next - 1 */
+	struct {
+		uint64_t dev[URING_MOUNTS];
+		bool waits[URING_MOUNTS];
+		unsigned int next;
+	} mounts;
 
 	bool messages;			/* it may wake others by message: it is enabled */
 
@@ -183,6 +193,9 @@ int waker_try(unsigned int flags, struct waker_costs *costs);
 void uring_file_submit(struct uring *u, struct mn_op *op);
 void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
 void uring_file_reap(struct uring *u, struct mn_op *op, int res);
+
+/* mounts.c */
+bool uring_file_waits(struct uring *u, int fd);
 
 /* cqe.c */
 unsigned int uring_reap(struct uring *u);

@@ -44,6 +44,7 @@ struct mn_file {
 	uint32_t offset_align;
 	struct mn_disk *disk;
 	bool told;		/* the runtime's: that something was not aligned */
+	bool by_thread;		/* likewise: to transfer means to wait, whatever the system says */
 };
 
 #define MN_FILE_CLOSED	((struct mn_file){ .fd = -1, .mem_align = 1, .offset_align = 1 })
@@ -205,7 +206,7 @@ struct mn_stat {
 	int64_t btime_ns;	/* when it was made; 0: unknown */
 };
 
-/** mn_file_stat - of an open file; does not suspend, not even on a slow network */
+/** mn_file_stat - of an open file; does not suspend. Of one on another machine: what was last heard */
 MN_API int mn_file_stat(struct mn_file *file, struct mn_stat *stat);
 
 /** mn_stat - of whatever a path leads to */

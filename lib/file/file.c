@@ -53,6 +53,7 @@ int file_open_how(struct mn_file *file, int dir, const char *path, struct open_h
 	*file = MN_FILE_CLOSED;
 	how->flags |= O_CLOEXEC;
 	op_init(&op, MN_OP_OPEN, dir);
+	op.file = file;
 	op.open.path = path;
 	op.open.how = how;
 	fd = file_do(&op);
