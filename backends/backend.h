@@ -17,6 +17,11 @@
  *   stream (op_complete 0), an error, or cancellation (-ECANCELED). When the
  *   pool is empty it pauses, and goes on when chunks come back: that is
  *   never reported as an error.
+ * - RECV_PACKETS does likewise for datagrams: each is a chunk that begins with
+ *	struct packet_head (backends/packet.h). msg.hdr says how much room to
+ *	leave for name and control data, in msg_namelen and msg_controllen, and
+ *	stays as it is; what the chunk has not room for is cut off and marked.
+ *	Descriptors that come along are close-on-exec.
  * - ACCEPT_STREAM delivers descriptors (non-blocking where the backend wants
  *   them so, close-on-exec) until an error such as -EMFILE, or cancellation.
  * - POLL looks once even if it is cancelled at once, if there was room to

@@ -46,6 +46,15 @@ static int close_once(int fd)
 	return res == -EBADF ? res : 0;
 }
 
+static int64_t getsockopt_mem(const struct mn_op *op)
+{
+	socklen_t len = op->sockmem.len;
+
+	if (getsockopt(op->fd, op->sockmem.level, op->sockmem.name, op->sockmem.base, &len))
+		return -errno;
+	return len;
+}
+
 /* Of a blocking socket: such a connect either is done at once, or tries again later. */
 static int connect_now(const struct mn_op *op)
 {
@@ -79,6 +88,13 @@ int64_t inline_op(struct mn_op *op, bool nonblock)
 		return platform_socket(op->socket.family, op->socket.type, nonblock);
 	case MN_OP_BIND:
 		return result(bind(op->fd, op->addr.sa, op->addr.len));
+	case MN_OP_GETSOCKOPT:
+		return getsockopt_mem(op);
+	case MN_OP_SETSOCKMEM:
+		return result(setsockopt(op->fd, op->sockmem.level, op->sockmem.name,
+					 op->sockmem.base, op->sockmem.len));
+	case MN_OP_SEND_PACKETS:
+		return platform_sendmmsg(op->fd, op->packets.msg, op->packets.n);
 	case MN_OP_CONNECT_NOW:
 		return connect_now(op);
 	case MN_OP_UNIX_BIND:

@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include <miniss/op.h>
+
+#include "core/compiler.h"
+
 /* Close-on-exec, and non-blocking if so: 0 or -errno. */
 static inline int platform_fd_flags(int fd, bool nonblock)
 {
@@ -79,6 +83,42 @@ static inline int platform_accept(int listener, bool nonblock)
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
+#endif
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC 0
+#endif
+
+/* Without waiting: how many of them were sent, or -errno if the first was not. */
+#ifdef __linux__
+
+static inline int platform_sendmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
+{
+	int sent;
+
+	BUILD_BUG_ON(sizeof(struct mn_mmsg) != sizeof(struct mmsghdr));
+	BUILD_BUG_ON(offsetof(struct mn_mmsg, len) != offsetof(struct mmsghdr, msg_len));
+	do {
+		sent = sendmmsg(fd, (struct mmsghdr *)(void *)msg, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+#else
+
+static inline int platform_sendmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		ssize_t len = sendmsg(fd, &msg[i].hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (len < 0)
+			return i ? (int)i : -errno;
+		msg[i].len = (unsigned int)len;
+	}
+	return (int)n;
+}
+
 #endif
 
 /*

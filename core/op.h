@@ -79,7 +79,7 @@ static inline void op_complete(struct mn_op *op, int64_t res)
 /*
  * For backends: report an item of a multishot operation that stays in flight.
  * RECV_STREAM: @res bytes in op->chunk, whose reference passes to the
- * completion function. ACCEPT_STREAM: @res is a descriptor, which passes too.
+ * completion function. RECV_PACKETS: the same, one datagram. ACCEPT_STREAM: @res is a descriptor, which passes too.
  */
 static inline void op_deliver(struct mn_op *op, int64_t res)
 {

@@ -380,6 +380,58 @@ static int blocks(void *arg)
 	return err ? err : ret;
 }
 
+/* --- datagrams --- */
+
+#define AT_NAME	"unix:@mn-cancel"
+
+/* Until the other side has no room, and back. */
+static int packets_go(struct mn_dgram *from, struct mn_dgram *to)
+{
+	struct mn_packet packet;
+	int err = 0;
+
+	for (int i = 0; i < 3 && !err; i++) {
+		err = mn_dgram_send_copy(from, NULL, "packet", 6);
+		if (!err)
+			err = min(mn_dgram_recv(to, &packet, 1), 0);
+		if (!err)
+			mn_packet_free(&packet);
+	}
+	return err;
+}
+
+static int packets_connected(struct mn_dgram *listener)
+{
+	struct mn_dgram *client, *server;
+	int err = mn_dgram_open(&(struct mn_dgram_conf){ .connect = AT_NAME, .seqpacket = true },
+				&client);
+
+	if (err)
+		return err;
+	err = mn_dgram_accept(listener, &server);
+	if (!err) {
+		err = packets_go(client, server);
+		mn_dgram_close(server);
+	}
+	mn_dgram_close(client);
+	return err;
+}
+
+static int datagrams(void *arg)
+{
+	struct mn_dgram *d;
+	int err;
+
+	if (mn_self->virtual_time)
+		return mn_sleep(SHORT_NS);
+	ck_assert_int_eq(
+		mn_dgram_open(&(struct mn_dgram_conf){ .bind = AT_NAME, .seqpacket = true }, &d),
+			 0);
+	err = packets_connected(d);
+	mn_dgram_close(d);
+	return err;
+}
+
 const struct scenario scenarios[NR_SCENARIOS] = {
 	{ "sleeps", sleeps, NULL, NULL },
 	{ "awaits", awaits, NULL, NULL },
@@ -392,4 +444,5 @@ const struct scenario scenarios[NR_SCENARIOS] = {
 	{ "services", services, NULL, NULL },
 	{ "scopes", scopes, NULL, NULL },
 	{ "blocks", blocks, NULL, NULL },
+	{ "datagrams", datagrams, NULL, NULL },
 };

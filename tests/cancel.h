@@ -12,7 +12,7 @@ struct scenario {
 	void (*teardown)(void);
 };
 
-#define NR_SCENARIOS	11
+#define NR_SCENARIOS	12
 
 extern const struct scenario scenarios[NR_SCENARIOS];
 

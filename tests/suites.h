@@ -25,6 +25,7 @@ SUITE(core);
 SUITE(core_shard);
 SUITE(disk);
 SUITE(dns);
+SUITE(dgram);
 SUITE(driver);
 SUITE(faults);
 SUITE(fiber_switch);

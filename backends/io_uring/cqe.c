@@ -91,6 +91,7 @@ static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe
 	}
 	switch (op->code) {
 	case MN_OP_RECV_STREAM:
+	case MN_OP_RECV_PACKETS:
 		uring_recv_stream(u, op, cqe);
 		break;
 	case MN_OP_ACCEPT_STREAM:

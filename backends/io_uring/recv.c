@@ -15,6 +15,11 @@
 #include <errno.h>
 
 #include "backends/io_uring/uring.h"
+#include "backends/packet.h"
+
+BUILD_BUG_ON(sizeof(struct packet_head) != sizeof(struct io_uring_recvmsg_out) ||
+	     offsetof(struct packet_head, len) !=
+		     offsetof(struct io_uring_recvmsg_out, payloadlen));
 
 void uring_refill(struct uring *u)
 {
@@ -87,11 +92,17 @@ static void request_ended(struct uring *u, struct mn_op *op, int res)
 /* One chunk of what there is: how the request for it ends. */
 static int recv_chunk(struct uring *u, struct mn_op *op, struct mn_chunk *chunk)
 {
-	ssize_t n = recv(op->fd, chunk->data, u->be.shard->pool.chunk_size, MSG_DONTWAIT);
+	uint32_t size = u->be.shard->pool.chunk_size;
+	ssize_t n;
 
+	if (op->code == MN_OP_RECV_PACKETS) {
+		n = packet_receive(op->fd, op->msg.hdr, chunk, size);
+	} else {
+		n = recv(op->fd, chunk->data, size, MSG_DONTWAIT);
+		n = n < 0 ? -errno : n;
+	}
 	stats_add(u->be.shard, STAT_SYSCALLS, 1);
 	if (n <= 0) {
-		n = n ? -errno : 0;
 		pool_put(chunk);
 		return (int)n;
 	}
@@ -144,8 +155,8 @@ void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_
 	}
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		request_ended(u, op, cqe->res);
-	else if (!(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) && op->state == OP_IN_FLIGHT &&
-		 !op->pprev)
+	else if (op->code == MN_OP_RECV_STREAM && !(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) &&
+		 op->state == OP_IN_FLIGHT && !op->pprev)
 		op_list_push(&u->heard, op);
 }
 

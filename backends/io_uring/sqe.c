@@ -27,14 +27,18 @@ static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_
 {
 	const struct pool *pool = &u->be.shard->pool;
 	bool pressed = pool_pressed(pool);
+	/* Of datagrams the kernel writes the head only for multishot. */
+	bool single = op->code == MN_OP_RECV_PACKETS && !uring_has(u, URING_MULTISHOT_RECV);
 
 	op->be.num = RECV_BUFFERS;
-	if (!u->bufs || (pressed && (pool->nr_free || !u->nr_bufs))) {
+	if (!u->bufs || single || (pressed && (pool->nr_free || !u->nr_bufs))) {
 		op->be.num = RECV_POLLED;
 		io_uring_prep_poll_add(sqe, op->fd, POLLIN);
 		return;
 	}
-	if (pressed || !uring_has(u, URING_MULTISHOT_RECV))
+	if (op->code == MN_OP_RECV_PACKETS)
+		io_uring_prep_recvmsg_multishot(sqe, op->fd, op->msg.hdr, MSG_CMSG_CLOEXEC);
+	else if (pressed || !uring_has(u, URING_MULTISHOT_RECV))
 		io_uring_prep_recv(sqe, op->fd, NULL, 0, 0);
 	else
 		io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
@@ -58,7 +62,11 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 	case MN_OP_SENDMSG:
 		io_uring_prep_sendmsg(sqe, op->fd, op->msg.hdr, MSG_NOSIGNAL | MSG_WAITALL);
 		break;
+	case MN_OP_RECVMSG:
+		io_uring_prep_recvmsg(sqe, op->fd, op->msg.hdr, MSG_CMSG_CLOEXEC);
+		break;
 	case MN_OP_RECV_STREAM:
+	case MN_OP_RECV_PACKETS:
 		prep_recv_stream(u, op, sqe);
 		break;
 	case MN_OP_ACCEPT_STREAM:

@@ -146,7 +146,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 	struct libev *ev = ev_userdata(loop);
 	int64_t res;
 
-	if (w->op->code == MN_OP_RECV_STREAM) {
+	if (w->op->code == MN_OP_RECV_STREAM || w->op->code == MN_OP_RECV_PACKETS) {
 		libev_stream_ready(ev, w, revents);
 		return;
 	}
@@ -200,7 +200,8 @@ static void libev_submit(struct backend *be, struct mn_op *op)
 		res = 0;
 	} else if (op->fd < 0) {
 		res = -EBADF;
-	} else if (op->code == MN_OP_RECV_STREAM || op->code == MN_OP_ACCEPT_STREAM) {
+	} else if (op->code == MN_OP_RECV_STREAM || op->code == MN_OP_RECV_PACKETS ||
+		   op->code == MN_OP_ACCEPT_STREAM) {
 		res = NOT_YET;
 	} else {
 		count_syscalls(ev, 1);

@@ -123,6 +123,9 @@ int64_t libev_try(struct mn_op *op, uint64_t *done)
 		return try_poll(op);
 	case MN_OP_RECV:
 		return try_recv(op);
+	case MN_OP_RECVMSG:
+		return libev_transferred(
+			recvmsg(op->fd, op->msg.hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 	case MN_OP_SEND:
 		return try_send(op, done);
 	case MN_OP_SENDMSG:

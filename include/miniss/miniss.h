@@ -11,6 +11,7 @@
 #include <miniss/clock.h>
 #include <miniss/combine.h>
 #include <miniss/commit.h>
+#include <miniss/dgram.h>
 #include <miniss/disk.h>
 #include <miniss/fiber.h>
 #include <miniss/file.h>
@@ -35,6 +36,7 @@
 #include <miniss/splice.h>
 #include <miniss/shared.h>
 #include <miniss/smp.h>
+#include <miniss/socket.h>
 #include <miniss/stream.h>
 #include <miniss/sync.h>
 #include <miniss/task.h>

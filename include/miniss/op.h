@@ -25,6 +25,8 @@ enum mn_opcode {
 	MN_OP_SENDMSG,		/* fd, msg.hdr: all of it; result: bytes. May change its iovecs */
 	MN_OP_RECV_STREAM,	/* fd: pooled buffers until the end; multishot, see backend.h */
 	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
+	MN_OP_RECV_PACKETS,	/* fd, msg.hdr: datagrams until an error; multishot, see backend.h */
+	MN_OP_RECVMSG,		/* fd, msg.hdr: one datagram; result: bytes */
 	MN_OP_CONNECT,		/* fd, addr.sa, addr.len */
 	MN_OP_SIGNAL,		/* signal.counts: 64, each added to; result: how many came */
 
@@ -64,6 +66,9 @@ enum mn_opcode {
 	MN_OP_NONBLOCK,		/* fd: what does not wait for it, like MN_OP_SPLICE, gets -EAGAIN */
 	MN_OP_PIPE,		/* pipe.fds: two; close-on-exec; result: how much it holds */
 	MN_OP_SHUTDOWN,		/* fd, value: SHUT_RD, SHUT_WR, SHUT_RDWR */
+	MN_OP_GETSOCKOPT,	/* fd, sockmem: level, name, base, len: room; result: length */
+	MN_OP_SETSOCKMEM,	/* fd, sockmem: the same, to set what is more than a number */
+	MN_OP_SEND_PACKETS,	/* fd, packets: result: how many were sent; -EAGAIN if none can be now */
 	MN_OP_CONNECT_NOW,	/* the same as CONNECT for what need not wait: -EAGAIN if it has to */
 	MN_OP_UNIX_BIND,	/* fd, bind: in the place of a dead socket; result: MN_OP_UNIX_UNBIND's @ino */
 	MN_OP_UNIX_UNBIND,	/* unbind: remove the file, if it is that one still */
@@ -73,13 +78,19 @@ enum mn_opcode {
 	MN_OP_NR
 };
 
+/* One of many messages, as the system's struct mmsghdr where it has that. */
+struct mn_mmsg {
+	struct msghdr hdr;
+	unsigned int len;
+};
+
 struct mn_op {
 	struct mn_future done;
 
 	/* Called by the backend through op_complete(); resolves @done by default. */
 	void (*complete)(struct mn_op *op, int64_t res);
 	union {
-		struct mn_chunk *chunk;		/* RECV_STREAM: the buffer delivered */
+		struct mn_chunk *chunk;		/* RECV_STREAM, _PACKETS: the buffer delivered */
 		struct mn_file *file;		/* that it is about, or NULL */
 	};
 	int fd;
@@ -110,6 +121,8 @@ struct mn_op {
 		struct { const char *path; void *buf; uint32_t flags, mask; } stat;
 		struct { const char *path, *to; int to_fd, flags; } names;
 		struct { const char *path; char *buf; size_t len; } link;
+		struct { int level, name; void *base; socklen_t len; } sockmem;
+		struct { struct mn_mmsg *msg; unsigned int n; } packets;
 		int value;
 	};
 	/* clang-format on */

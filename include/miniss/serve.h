@@ -3,6 +3,7 @@
 #ifndef MINISS_SERVE_H
 #define MINISS_SERVE_H
 
+#include <miniss/socket.h>
 #include <miniss/stream.h>
 
 /**
@@ -46,6 +47,8 @@ enum mn_accept { MN_ACCEPT_DEFAULT, MN_ACCEPT_REUSEPORT, MN_ACCEPT_LEAST };
  * @backlog: of each listening socket. Default: --net.backlog
  * @unix_mode: permissions of a Unix socket's file, as 0660; who may write to
  *	it may connect. Default: what the umask leaves of 0777
+ * @opt: options of the listeners, which their connections inherit; or NULL.
+ *	Must live as long as the server
  * @on_listening: called on shard 0 when every shard accepts, with the
  *	address and port as text
  */
@@ -58,6 +61,7 @@ struct mn_server {
 	unsigned int conns_max;
 	unsigned int backlog;
 	unsigned int unix_mode;
+	const struct mn_sockopt *opt;
 	int64_t idle_timeout_ns;
 	int64_t drain_timeout_ns;
 	void (*on_listening)(const char *addr, void *arg);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Connections that we begin. */
 #include <errno.h>
-#include <netinet/tcp.h>
 
 #include "backends/backend.h"
 #include "core/op.h"
@@ -9,6 +8,7 @@
 #include "lib/dns/dns.h"
 #include "lib/mem/mem.h"
 #include "lib/net/socket.h"
+#include "lib/net/sockopt.h"
 #include "lib/net/stream.h"
 
 #define UNIX_PAUSE_MIN	(MN_MSEC / 4)
@@ -40,12 +40,17 @@ static int connect_inet(int fd, const struct mn_addr *addr, int64_t timeout_ns)
 {
 	struct mn_op op;
 
-	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	op_init(&op, MN_OP_CONNECT, fd);
 	op.addr.sa = &addr->sa;
 	op.addr.len = addr->len;
 	op_start(&op);
 	return (int)mn_op_await(&op, timeout_ns);
+}
+
+int socket_connect(int fd, const struct mn_addr *addr, int64_t timeout_ns)
+{
+	return addr->sa.sa_family == AF_UNIX ? connect_unix(fd, addr, timeout_ns) :
+					       connect_inet(fd, addr, timeout_ns);
 }
 
 static int connected(const struct mn_addr *addr, int64_t timeout_ns)
@@ -55,8 +60,9 @@ static int connected(const struct mn_addr *addr, int64_t timeout_ns)
 
 	if (fd < 0)
 		return fd;
-	err = addr->sa.sa_family == AF_UNIX ? connect_unix(fd, addr, timeout_ns) :
-					      connect_inet(fd, addr, timeout_ns);
+	err = sockopt_apply(fd, addr->sa.sa_family, SOCKOPT_CLIENT, NULL);
+	if (!err)
+		err = socket_connect(fd, addr, timeout_ns);
 	if (!err)
 		return fd;
 	socket_close(fd);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* One shard's part of a server: its listening socket and its connections. */
-#include <netinet/tcp.h>
 #include <string.h>
 
 #include <miniss/log.h>
@@ -10,6 +9,7 @@
 #include "lib/mem/mem.h"
 #include "lib/net/server.h"
 #include "lib/net/socket.h"
+#include "lib/net/sockopt.h"
 
 #define RETRY_NS	(50 * MN_MSEC)	/* pause after accepting failed */
 #define CANCEL_NS	(5 * MN_SEC)	/* for handlers that were cancelled to return */
@@ -97,7 +97,9 @@ static int unix_socket(struct server *server)
 
 	if (mn_self->id || fd < 0)
 		return mn_self->id ? 0 : fd;
-	err = socket_bind_unix(fd, &serve->addr, (uint16_t)serve->conf.unix_mode,
+	err = sockopt_apply(fd, AF_UNIX, SOCKOPT_SERVER, serve->conf.opt);
+	if (!err)
+		err = socket_bind_unix(fd, &serve->addr, (uint16_t)serve->conf.unix_mode,
 			       (uint16_t)min(serve->conf.backlog, UINT16_MAX), &serve->ino);
 	if (err)
 		socket_close(fd);	/* and the file, if there is one, is another's */
@@ -127,8 +129,10 @@ static int server_socket(struct server *server, bool first)
 	if (fd < 0)
 		return fd;
 	server->fd = fd;
+	err = sockopt_apply(fd, serve->addr.sa.sa_family, SOCKOPT_SERVER, serve->conf.opt);
+	if (err)
+		return err;
 	socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);	/* connections inherit it */
 	if (!first) {
 		err = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 		return err ? err : socket_bind(fd, &serve->addr);

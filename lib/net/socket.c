@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
+
 #include "core/op.h"
+#include "core/shard.h"
 #include "lib/net/socket.h"
 
-int socket_open(int family)
+int socket_open_type(int family, int type)
 {
 	struct mn_op op;
 
 	op_init(&op, MN_OP_SOCKET, -1);
 	op.socket.family = family;
-	op.socket.type = SOCK_STREAM;
+	op.socket.type = type;
 	return (int)op_call(&op);
+}
+
+int socket_open(int family)
+{
+	return socket_open_type(family, SOCK_STREAM);
 }
 
 static int call_addr(enum mn_opcode code, int fd, const struct mn_addr *addr)
@@ -137,4 +145,61 @@ int socket_pipe(int *fds)
 void socket_close(int fd)
 {
 	call_value(MN_OP_CLOSE, fd, 0);
+}
+
+void socket_close_foreign(int fd)
+{
+	fds_add(1);
+	socket_close(fd);
+}
+
+int socket_wait(int fd, uint32_t events)
+{
+	struct mn_op op;
+	int64_t res;
+
+	op_init(&op, MN_OP_POLL, fd);
+	op.poll.events = events;
+	op_start(&op);
+	res = mn_op_await(&op, MN_NEVER);
+	return res < 0 ? (int)res : 0;
+}
+
+static int call_mem(enum mn_opcode code, int fd, int level, int name, void *base, size_t len)
+{
+	struct mn_op op;
+
+	op_init(&op, code, fd);
+	op.sockmem.level = level;
+	op.sockmem.name = name;
+	op.sockmem.base = base;
+	op.sockmem.len = (socklen_t)len;
+	return (int)op_call(&op);
+}
+
+int socket_get(int fd, int level, int name, void *base, size_t len)
+{
+	return call_mem(MN_OP_GETSOCKOPT, fd, level, name, base, len);
+}
+
+int socket_set_mem(int fd, int level, int name, const void *base, size_t len)
+{
+	return call_mem(MN_OP_SETSOCKMEM, fd, level, name, (void *)(uintptr_t)base, len);
+}
+
+int socket_send(int fd, struct mn_mmsg *msg, unsigned int n)
+{
+	struct mn_op op;
+
+	op_init(&op, MN_OP_SEND_PACKETS, fd);
+	op.packets.msg = msg;
+	op.packets.n = n;
+	return (int)op_call(&op);
+}
+
+int socket_cred(int fd, struct mn_cred *cred)
+{
+	int len = socket_get(fd, SOL_SOCKET, SO_PEERCRED, cred, sizeof(*cred));
+
+	return len < 0 ? len : len == sizeof(*cred) ? 0 : -EOPNOTSUPP;
 }
