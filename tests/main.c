@@ -71,6 +71,7 @@ static const struct {
 	SUITE_ENTRY(accept),
 	SUITE_ENTRY(unix_sockets),
 	SUITE_ENTRY(dgram),
+	SUITE_ENTRY(connect),
 	SUITE_ENTRY(migrate),
 	SUITE_ENTRY(cancel),
 	SUITE_ENTRY(histogram),

@@ -21,6 +21,7 @@ SUITE(cancel);
 SUITE(channel);
 SUITE(clock);
 SUITE(combine);
+SUITE(connect);
 SUITE(core);
 SUITE(core_shard);
 SUITE(disk);

@@ -11,6 +11,7 @@
 #include <miniss/clock.h>
 #include <miniss/combine.h>
 #include <miniss/commit.h>
+#include <miniss/connect.h>
 #include <miniss/dgram.h>
 #include <miniss/disk.h>
 #include <miniss/fiber.h>

@@ -23,8 +23,8 @@ typedef int (*mn_conn_fn)(struct mn_stream *conn, void *arg);
 /**
  * mn_connect - open a connection
  * @addr: "ADDRESS:PORT", numeric; "[v6]:PORT"; "unix:/path", "unix:@name"; in
- *	builds with CONFIG_DNS also "NAME:PORT": its addresses are tried in
- *	their order (mn_resolve())
+ *	builds with CONFIG_DNS also "NAME:PORT": its addresses (mn_resolve()) are
+ *	tried as mn_connect_any() does
  * @timeout_ns: from now; MN_NEVER for the kernel's own limit; of a Unix
  *	socket whose server is slow to accept there is none
  * @stream: the new stream, closed by the caller with mn_stream_close()
