@@ -370,5 +370,6 @@ Suite *suite_faults(void)
 	suite_add_tcase(suite, tcase_faults());
 	suite_add_tcase(suite, tcase_faults_limit());
 	suite_add_tcase(suite, tcase_faults_peer());
+	suite_add_tcase(suite, tcase_faults_socket());
 	return suite;
 }

@@ -6,6 +6,7 @@
 #include <check.h>
 
 TCase *tcase_faults_limit(void);	/* limits: descriptors, memory, connections, time */
+TCase *tcase_faults_socket(void);	/* Unix sockets */
 TCase *tcase_faults_peer(void);		/* what peers do */
 
 #endif
