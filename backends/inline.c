@@ -14,6 +14,23 @@ static int result(int ret)
 	return ret < 0 ? -errno : ret;
 }
 
+bool accept_skips(int err)
+{
+	switch (err) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What is queued now. A blocking listener must not be asked when nothing is. */
 static int accept_queued(int fd, bool nonblock)
 {
@@ -24,7 +41,7 @@ static int accept_queued(int fd, bool nonblock)
 		return -EAGAIN;
 	do {
 		res = platform_accept(fd, nonblock);
-	} while (res == -ECONNABORTED || res == -EINTR);
+	} while (res < 0 && accept_skips(-res));
 	return res;
 }
 

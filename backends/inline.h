@@ -22,6 +22,9 @@ static inline bool op_is_inline(const struct mn_op *op)
  */
 int64_t inline_op(struct mn_op *op, bool nonblock);
 
+/* accept_skips - is it an error of a connection that was lost, and not of the listener? */
+bool accept_skips(int err);
+
 /*
  * unix_bind - bind a Unix socket; see unix.c
  * Its address replaces a file of a socket that nobody answers at. With a

@@ -279,6 +279,7 @@ static int options_fiber(void *arg)
 	ck_assert_int_eq(site_open(&site), 0);
 	ck_assert_int_eq(mn_addr_parse("127.0.0.2:0", &conf.bind), 0);
 	ck_assert_int_eq(mn_connect_with(site.addr, &conf, &stream), 0);
+	ck_assert_int_eq(mn_stream_cred(stream, &(struct mn_cred){ .pid = 0 }), -EOPNOTSUPP);
 	if (!mn_self->virtual_time)
 		has_all(stream->fd);
 	send_pattern(stream, 0, 1000);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -385,6 +386,39 @@ START_TEST(descriptors_that_are_too_many_or_not_taken_are_closed)
 }
 END_TEST
 
+/* The process has as many as it may: what comes along is lost, and the rest is not. */
+static int emfile_fiber(void *arg)
+{
+	struct rlimit old, tight;
+	struct mn_dgram *d;
+	int end[2];
+
+	if (no_datagrams())
+		return 0;
+	d = dgram(&(struct mn_dgram_conf){ .bind = name });
+	ck_assert_int_eq(pipe(end), 0);
+	send_fds(2, end[1]);	/* waits in the socket until this fiber does */
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	tight = old;
+	tight.rlim_cur = 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	expect_fds(d, 0, true);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	send_fds(2, end[1]);
+	expect_fds(d, 2, false);
+	mn_dgram_close(d);
+	close(end[0]);
+	close(end[1]);
+	return 0;
+}
+
+START_TEST(descriptors_beyond_the_limit_of_the_process_are_lost_alone)
+{
+	names_make();
+	sharded_run_backend(_i, emfile_fiber);
+}
+END_TEST
+
 static int creds_fiber(void *arg)
 {
 	struct mn_dgram *server, *client;
@@ -427,6 +461,7 @@ TCase *tcase_dgram_unix(void)
 	tcase_add_loop_test(tc, the_end_of_a_connection_is_told_as_often_as_it_is_asked_for, 0, n);
 	tcase_add_loop_test(tc, descriptors_come_along_and_are_closed_with_what_brought_them, 0, n);
 	tcase_add_loop_test(tc, descriptors_that_are_too_many_or_not_taken_are_closed, 0, n);
+	tcase_add_loop_test(tc, descriptors_beyond_the_limit_of_the_process_are_lost_alone, 0, n);
 	tcase_add_loop_test(tc, the_kernel_says_who_sent_it, 0, n);
 	return tc;
 }

@@ -295,11 +295,18 @@ static int peer_fiber(void *arg)
 	struct site site = { .conf = { .addr = addr, .on_conn = peer_conn } };
 	char text[MN_ADDR_TEXT_MAX];
 	struct mn_stream *stream;
+	struct mn_cred cred;
 
 	ck_assert_int_eq(site_open(&site), 0);
 	stream = site_connect(&site);
 	ck_assert_int_eq(mn_stream_peer(stream, text, sizeof(text)), 0);
 	ck_assert_str_eq(text, addr);
+	if (!mn_self->virtual_time) {
+		ck_assert_int_eq(mn_stream_cred(stream, &cred), 0);
+		ck_assert_int_eq(cred.pid, getpid());
+		ck_assert_uint_eq(cred.uid, getuid());
+		ck_assert_uint_eq(cred.gid, getgid());
+	}
 	send_pattern(stream, 0, 100);
 	expect_pattern(stream, 0, 100);
 	ck_assert_int_eq(mn_stream_close(stream), 0);

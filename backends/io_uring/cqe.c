@@ -13,7 +13,7 @@
 
 static bool accept_transient(int res)
 {
-	return res >= 0 || res == -ECONNABORTED || res == -EINTR || res == -EAGAIN;
+	return res >= 0 || res == -EAGAIN || accept_skips(-res);
 }
 
 static void accept_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)

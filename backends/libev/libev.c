@@ -133,7 +133,7 @@ static void accept_ready(struct libev *ev, struct watch *w, int revents)
 			if (revents & EV_ERROR)
 				libev_finish(ev, w, -EBADF);
 			return;
-		} else if (!libev_accept_skips(-fd)) {
+		} else if (!accept_skips(-fd)) {
 			libev_finish(ev, w, fd);
 			return;
 		}

@@ -138,21 +138,3 @@ int64_t libev_try(struct mn_op *op, uint64_t *done)
 		return -EOPNOTSUPP;
 	}
 }
-
-bool libev_accept_skips(int err)
-{
-	switch (err) {
-	case EINTR:
-	case ECONNABORTED:
-	case EPROTO:
-	case ENOPROTOOPT:
-	case ENETDOWN:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case EHOSTUNREACH:
-	case EOPNOTSUPP:
-		return true;
-	default:
-		return false;
-	}
-}

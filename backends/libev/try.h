@@ -20,7 +20,4 @@ int64_t libev_try(struct mn_op *op, uint64_t *done);
 /* libev_transferred - the same for what recv() and its like returned */
 int64_t libev_transferred(ssize_t n);
 
-/* What accept() reports of a connection that was lost, not of the listener. */
-bool libev_accept_skips(int err);
-
 #endif

@@ -9,6 +9,7 @@
 
 #include <miniss/buf.h>
 #include <miniss/future.h>
+#include <miniss/socket.h>
 
 struct mn_stream;
 
@@ -183,6 +184,14 @@ MN_API int mn_stream_set_limits(struct mn_stream *stream, const struct mn_stream
 
 /** mn_stream_peer - the address of the other end as text, NUL-terminated */
 MN_API int mn_stream_peer(struct mn_stream *stream, char *text, size_t size);
+
+/**
+ * mn_stream_cred - who was at the other end of a Unix socket when it was connected
+ *
+ * Does not suspend. Return: 0; -EOPNOTSUPP for other sockets; -ENOTCONN for one
+ * that has moved.
+ */
+MN_API int mn_stream_cred(struct mn_stream *stream, struct mn_cred *cred);
 
 /** mn_stream_set_user, mn_stream_user - one pointer of the application's */
 MN_API void mn_stream_set_user(struct mn_stream *stream, void *user);

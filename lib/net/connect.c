@@ -221,8 +221,9 @@ static int race_run(struct race *race)
 		if (more && (race->failed || now_ns >= race->next_ns))
 			attempt_begin(race, now_ns);
 		else if (race->nr_flying)
-			race_wait(race, more ? min(race->next_ns, race->deadline_ns) :
-					       race->deadline_ns, now_ns);
+			race_wait(race,
+				  more ? min(race->next_ns, race->deadline_ns) : race->deadline_ns,
+				  now_ns);
 		else
 			return race->err;
 	}
@@ -315,8 +316,8 @@ int mn_connect(const char *addr, int64_t timeout_ns, struct mn_stream **stream)
 			       stream);
 }
 
-int mn_connect_any(const struct mn_addr *addrs, unsigned int n,
-		   const struct mn_connect_conf *conf, struct mn_stream **stream)
+int mn_connect_any(const struct mn_addr *addrs, unsigned int n, const struct mn_connect_conf *conf,
+		   struct mn_stream **stream)
 {
 	static const struct mn_connect_conf defaults;
 

@@ -201,5 +201,8 @@ int socket_cred(int fd, struct mn_cred *cred)
 {
 	int len = socket_get(fd, SOL_SOCKET, SO_PEERCRED, cred, sizeof(*cred));
 
-	return len < 0 ? len : len == sizeof(*cred) ? 0 : -EOPNOTSUPP;
+	if (len < 0)
+		return len;
+	/* Of what is no Unix socket Linux knows nobody. */
+	return len == sizeof(*cred) && cred->uid != UINT32_MAX ? 0 : -EOPNOTSUPP;
 }

@@ -412,6 +412,11 @@ int mn_stream_peer(struct mn_stream *stream, char *text, size_t size)
 	return err;
 }
 
+int mn_stream_cred(struct mn_stream *stream, struct mn_cred *cred)
+{
+	return stream->fd < 0 ? -ENOTCONN : socket_cred(stream->fd, cred);
+}
+
 void mn_stream_set_user(struct mn_stream *stream, void *user)
 {
 	stream->user = user;
