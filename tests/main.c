@@ -76,6 +76,7 @@ static const struct {
 	SUITE_ENTRY(cancel),
 	SUITE_ENTRY(histogram),
 	SUITE_ENTRY(program),
+	SUITE_ENTRY(integration),
 	SUITE_ENTRY(faults),
 	SUITE_ENTRY(build),
 };

@@ -37,6 +37,7 @@ SUITE(file_faults);
 SUITE(histogram);
 SUITE(hygiene);
 SUITE(kit_stream);
+SUITE(integration);
 SUITE(log);
 SUITE(migrate);
 SUITE(param);
