@@ -12,6 +12,7 @@
 #include "tools/bench/file.h"
 
 #define PREPARED	64
+#define PREPARE_ROUNDS	32
 #define CLOCKED_DEEP	1000
 #define CLOCKED_ONE	200
 
@@ -173,17 +174,18 @@ static double deep_measure(struct bench_case *c)
 
 /* ---- without the kernel ---- */
 
-static void prepare_run(struct bench_case *c, uint64_t n)
+static double prepare_measure(struct bench_case *c)
 {
 	struct bare *b = c->state;
+	int64_t ns = 0;
 
-	while (n) {
-		unsigned int now = (unsigned int)min(n, PREPARED), left = now;
-		int64_t from_ns;
+	for (unsigned int round = 0; round < PREPARE_ROUNDS; round++) {
+		int64_t from_ns = clock_now_ns();
+		unsigned int left = PREPARED;
 
-		for (unsigned int i = 0; i < now; i++)
+		for (unsigned int i = 0; i < PREPARED; i++)
 			prep(b, i, (int64_t)i * FILE_BLOCK_SIZE);
-		from_ns = clock_now_ns();
+		ns += clock_now_ns() - from_ns;
 		while (left) {
 			struct io_uring_cqe *cqe;
 			unsigned int head, nr = 0;
@@ -196,9 +198,8 @@ static void prepare_run(struct bench_case *c, uint64_t n)
 			io_uring_cq_advance(&b->ring, nr);
 			left -= nr;
 		}
-		c->aside_ns += clock_now_ns() - from_ns;
-		n -= now;
 	}
+	return (double)ns / (PREPARE_ROUNDS * PREPARED);
 }
 
 /* ---- system calls ---- */
@@ -271,7 +272,7 @@ static double stat_path_measure(struct bench_case *c)
 	bench_register(id)
 
 /* clang-format off */
-BARE(prepare, "file.prepare", "bare", "io_uring", .open = cached_open, .run = prepare_run);
+BARE(prepare, "file.prepare", "bare", "io_uring", .open = cached_open, .measure = prepare_measure);
 BARE(read_1, "file.read4k.qd1", "bare", "io_uring", .open = cached_open, .run = qd1_run);
 BARE(read_1_pread, "file.read4k.qd1", "pread", "libev", .open = cached_open, .run = pread_run);
 BARE(read_32, "file.read4k.qd32", "bare", "io_uring", .open = cached_open, .run = deep_run);

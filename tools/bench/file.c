@@ -14,6 +14,7 @@
 #include "tools/bench/file.h"
 
 #define PREPARED	64	/* that fit into a ring */
+#define PREPARE_ROUNDS	32
 
 struct transfer {
 	struct mn_op op;
@@ -337,33 +338,32 @@ bench_register(file_stat_path);
 
 /* ---- what it takes to start one, without the kernel ---- */
 
-static void prepare_run(struct bench_case *c, uint64_t n)
+static double prepare_measure(struct bench_case *c)
 {
 	struct files *f = c->state;
+	int64_t ns = 0;
 
-	while (n) {
-		unsigned int now = (unsigned int)min(n, PREPARED);
-		int64_t from_ns;
+	for (unsigned int round = 0; round < PREPARE_ROUNDS; round++) {
+		int64_t from_ns = clock_now_ns();
 
-		for (unsigned int i = 0; i < now; i++)
+		for (unsigned int i = 0; i < PREPARED; i++)
 			mn_read_start(&f->transfer[i].op, &f->file, f->transfer[i].buf,
 				      FILE_BLOCK_SIZE, (int64_t)i * FILE_BLOCK_SIZE);
-		from_ns = clock_now_ns();
-		for (unsigned int i = 0; i < now; i++) {
+		ns += clock_now_ns() - from_ns;
+		for (unsigned int i = 0; i < PREPARED; i++) {
 			while (!mn_future_ready(&f->transfer[i].op.done))
 				case_step(c);
 			bench_keep(mn_future_take(&f->transfer[i].op.done));
 		}
-		c->aside_ns += clock_now_ns() - from_ns;
-		n -= now;
 	}
+	return (double)ns / (PREPARE_ROUNDS * PREPARED);
 }
 
 static const struct bench file_prepare = {
 	.name = "file.prepare",
 	.kind = &backend_kind,
 	.open = cached_open,
-	.run = prepare_run,
+	.measure = prepare_measure,
 	.close = files_close,
 };
 bench_register(file_prepare);
