@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include <miniss/op.h>
+#include <miniss/timer.h>
 
 #include "core/driver.h"
 #include "core/fiber.h"
@@ -84,6 +85,8 @@ struct shard {
 	struct parcels *parcels;	/* what it shows to other shards */
 	struct locals locals;		/* what it has one of, as all shards do */
 	struct batch *batches;		/* lib/net/out.c: free ones */
+	struct list stuck;		/* lib/net/shed.c: who waits for output to shrink */
+	struct mn_timer shed;
 	uint64_t stats[STAT_NR];
 
 	/* setup, idleness, and the end */
@@ -152,6 +155,7 @@ extern _Thread_local struct shard *mn_self
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 void batches_free(struct shard *shard);	/* lib/net/out.c */
+void shed_init(struct shard *shard);	/* lib/net/shed.c */
 void out_flush(struct shard *shard);	/* what was written in this turn is sent */
 void disks_free(struct shard *shard);	/* lib/file/disk.c */
 

@@ -21,6 +21,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_BYTES_IN]		= "bytes_in",
 	[STAT_BYTES_OUT]	= "bytes_out",
 	[STAT_STARVED]		= "starved",
+	[STAT_SHED]		= "shed",
 	[STAT_CQ_OVERFLOWS]	= "cq_overflows",
 	[STAT_JOBS]		= "jobs",
 	[STAT_JOBS_WAIT_US]	= "jobs_wait_us",

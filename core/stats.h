@@ -27,6 +27,7 @@ enum stat_id {
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,
 	STAT_STARVED,		/* receives that paused for want of buffers */
+	STAT_SHED,		/* connections given up for that, since their peers do not read */
 	STAT_CQ_OVERFLOWS,	/* io_uring: completions that did not fit */
 	STAT_JOBS,		/* that threads of the blocking pool did */
 	STAT_JOBS_WAIT_US,	/* how long these were queued, in all */

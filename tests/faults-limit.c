@@ -260,6 +260,33 @@ START_TEST(a_small_pool_with_stuck_clients_still_serves_others)
 }
 END_TEST
 
+/* More of them than there are buffers: without giving some up, all is theirs. */
+START_TEST(clients_that_never_read_are_given_up_when_buffers_run_out)
+{
+	static int fd[400];
+	unsigned int port, ended = 0;
+	int nr_fds;
+
+	need_backend(serving[_i]);
+	port = serving_start(&p, serving[_i], NULL,
+			     ARGS("--cpus=1", "--mem.chunks_max=256", "--net.stuck_ms=200"));
+	nr_fds = program_idle_fds(&p);
+	stuck_open(port, fd, ARRAY_SIZE(fd));
+	others_are_served(port);
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
+		struct pollfd pfd = { .fd = fd[i] };
+
+		ended += poll(&pfd, 1, 0) == 1 && pfd.revents & (POLLHUP | POLLERR);
+	}
+	ck_assert_uint_gt(ended, 0);
+	ck_assert_uint_lt(ended, ARRAY_SIZE(fd));	/* not more than it takes */
+	close_all(fd, ARRAY_SIZE(fd));
+	ck_assert(program_wait_fds(&p, nr_fds));
+	others_are_served(port);
+	program_stop(&p);
+}
+END_TEST
+
 /* A buffer each for a byte each: what is bounded is buffers, too. */
 START_TEST(single_bytes_that_are_never_read_back_do_not_take_all_buffers)
 {
@@ -354,6 +381,8 @@ TCase *tcase_faults_limit(void)
 	tcase_add_loop_test(tc, memlock_of_64_kib_still_serves, 1, 3);
 	tcase_add_loop_test(tc, clients_that_never_read_cost_bounded_memory, 0, NR_SERVING);
 	tcase_add_loop_test(tc, a_small_pool_with_stuck_clients_still_serves_others, 0, NR_SERVING);
+	tcase_add_loop_test(tc, clients_that_never_read_are_given_up_when_buffers_run_out, 0,
+			    NR_SERVING);
 	tcase_add_loop_test(tc, single_bytes_that_are_never_read_back_do_not_take_all_buffers, 0,
 			    NR_SERVING);
 	tcase_add_loop_test(tc, the_idle_timeout_closes_only_what_is_silent, 0, NR_SERVING);

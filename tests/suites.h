@@ -39,6 +39,7 @@ SUITE(hygiene);
 SUITE(kit_stream);
 SUITE(integration);
 SUITE(log);
+SUITE(mem);
 SUITE(migrate);
 SUITE(param);
 SUITE(poll);

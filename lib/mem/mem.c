@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,19 @@ void *mem_map(size_t size)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+void *mem_map_hugetlb(size_t size)
+{
+	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	return ptr == MAP_FAILED ? NULL : ptr;
+}
+
+int mem_huge(void *ptr, size_t size)
+{
+	return madvise(ptr, size, MADV_HUGEPAGE) ? -errno : 0;
 }
 
 void mem_unmap(void *ptr, size_t size)

@@ -14,6 +14,13 @@ void mem_free(void *ptr);
  * gets it on its node. NULL when there is no address space.
  */
 void *mem_map(size_t size);
+
+/* mem_map_hugetlb - the same of reserved huge pages; NULL when there are not as many */
+void *mem_map_hugetlb(size_t size);
+
+/* mem_huge - let what is mapped be of huge pages, where it is touched; 0 or -errno */
+int mem_huge(void *ptr, size_t size);
+
 void mem_unmap(void *ptr, size_t size);
 
 /**

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The buffer pool of a shard: chunks of one size, cut from slabs that are
- * mapped when the pool grows and never move. Free chunks are taken last in,
- * first out, so that the warm ones are used.
+ * The buffer pool of a shard: chunks of one size, cut from the slabs of an
+ * arena, that are touched when the pool grows. Free chunks are taken last in,
+ * first out, so that the warm ones are used; in debug builds first in, first
+ * out, and what they are not to contain meanwhile is looked at.
  */
 #ifndef LIB_MEM_POOL_H
 #define LIB_MEM_POOL_H
@@ -13,6 +14,8 @@
 #include <miniss/buf.h>
 
 #include "core/compiler.h"
+#include "lib/mem/arena.h"
+#include "lib/mem/poison.h"
 
 struct pool;
 
@@ -32,6 +35,7 @@ struct mn_chunk {
 struct pool {
 	/* per chunk taken or given back */
 	struct mn_chunk *free;
+	struct mn_chunk **free_tail;	/* debug builds: those that were freed last are taken last */
 	uint32_t nr_free;
 	uint32_t nr_chunks;
 	uint32_t chunk_size;
@@ -40,6 +44,8 @@ struct pool {
 
 	/* slabs of POOL_CHUNKS_PER_SLAB chunk headers; ids index them */
 	struct mn_chunk *slab[POOL_SLABS_MAX];
+
+	struct arena arena;	/* the memory of the chunks */
 };
 
 /** pool_open - sizes come from --mem.chunk_size and --mem.chunks_max; -ENOMEM */
@@ -60,10 +66,28 @@ static inline struct mn_chunk *pool_get(struct pool *pool)
 		chunk = pool->free;
 	}
 	pool->free = chunk->next;
+	if (IS_ENABLED(CONFIG_DEBUG) && !pool->free)
+		pool->free_tail = &pool->free;
 	pool->nr_free--;
+	poison_take(chunk->data, pool->chunk_size);
 	chunk->refs = pool->chunk_size;
 	chunk->off = 0;
 	return chunk;
+}
+
+/* A sanitizer, and the pattern, find late what is taken again at once. */
+static inline void pool_free(struct pool *pool, struct mn_chunk *chunk)
+{
+	poison_free(chunk->data, pool->chunk_size);
+	pool->nr_free++;
+	if (IS_ENABLED(CONFIG_DEBUG)) {
+		chunk->next = NULL;
+		*pool->free_tail = chunk;
+		pool->free_tail = &chunk->next;
+	} else {
+		chunk->next = pool->free;
+		pool->free = chunk;
+	}
 }
 
 /** pool_put_share - give back some of a chunk; with the last of it, it is free */
@@ -75,9 +99,7 @@ static inline void pool_put_share(struct mn_chunk *chunk, uint32_t share)
 	chunk->refs -= share;
 	if (chunk->refs)
 		return;
-	chunk->next = pool->free;
-	pool->free = chunk;
-	pool->nr_free++;
+	pool_free(pool, chunk);
 }
 
 /** pool_put - give back a whole chunk */
@@ -91,10 +113,16 @@ static inline struct mn_chunk *pool_chunk(struct pool *pool, unsigned int id)
 	return &pool->slab[id / POOL_CHUNKS_PER_SLAB][id % POOL_CHUNKS_PER_SLAB];
 }
 
+/** pool_left - how many chunks can be had */
+static inline uint32_t pool_left(const struct pool *pool)
+{
+	return pool->chunks_max - pool->nr_chunks + pool->nr_free;
+}
+
 /** pool_pressed - are free chunks so few that nobody should hold many? */
 static inline bool pool_pressed(const struct pool *pool)
 {
-	return pool->chunks_max - pool->nr_chunks + pool->nr_free < pool->chunks_max / 4;
+	return pool_left(pool) < pool->chunks_max / 4;
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/future.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
+#include "lib/net/shed.h"
 #include "lib/net/stream.h"
 
 MN_PARAM(uint, out_max, 262144, 4096, 1 << 30, "bytes that a connection may queue for sending");
@@ -275,6 +276,7 @@ static bool out_over(const struct mn_stream *stream, size_t limit)
 int out_wait(struct mn_stream *stream, size_t limit)
 {
 	struct mn_fiber *fiber = mn_self->fiber;
+	struct stuck stuck;
 
 	while (out_over(stream, limit) && !stream->out_err) {
 		if (fiber->stop)
@@ -282,7 +284,9 @@ int out_wait(struct mn_stream *stream, size_t limit)
 		stream->writer = &fiber->task;
 		if (!stream->sending)
 			out_want(stream);
+		stuck_enter(&stuck, stream);
 		fiber_park(write_cancel, stream);
+		stuck_leave(&stuck);
 		stream->writer = NULL;
 	}
 	return stream->out_err;
