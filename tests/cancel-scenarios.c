@@ -71,8 +71,8 @@ static int awaits(void *arg)
 	later_start(&a);
 	later_start(&b);
 	if (!err)
-		err = min(mn_await_any(both, 2), 0);
-	if (!err)
+		err = mn_await_any(both, 2);
+	if (err >= 0)
 		err = (int)mn_await_timeout(both[0], MN_SEC);
 	if (!err)
 		err = (int)mn_await_timeout(both[1], MN_SEC);
@@ -445,4 +445,12 @@ const struct scenario scenarios[NR_SCENARIOS] = {
 	{ "scopes", scopes, NULL, NULL },
 	{ "blocks", blocks, NULL, NULL },
 	{ "datagrams", datagrams, NULL, NULL },
+	{ "locks", scenario_locks, NULL, NULL },
+	{ "lines", scenario_lines, NULL, NULL },
+	{ "far", scenario_far, scenario_far_setup, scenario_far_teardown },
+	{ "signals", scenario_signals, NULL, NULL },
+	{ "processes", scenario_processes, NULL, NULL },
+	{ "combinators", scenario_combinators, NULL, NULL },
+	{ "parts", scenario_parts, NULL, NULL },
+	{ "groups", scenario_groups, NULL, NULL },
 };

@@ -83,6 +83,7 @@ static int watched_fiber(void *arg)
 struct residue {
 	unsigned int nr_live, nr_calls, chunks_out;
 	uint64_t nr_armed;
+	int64_t nr_fds, nr_ops;
 };
 
 static int residue_here(void *arg)
@@ -93,6 +94,8 @@ static int residue_here(void *arg)
 	r->nr_calls = calls_under_way(mn_self);
 	r->chunks_out = chunks_out(mn_self);
 	r->nr_armed = mn_self->tq->nr_armed;
+	r->nr_fds = mn_self->hygiene.nr_fds;
+	r->nr_ops = mn_self->hygiene.nr_ops;
 	return 0;
 }
 
@@ -105,14 +108,18 @@ static void residue_get(struct residue *r)
 static bool residue_same(const struct residue *before)
 {
 	struct residue now[2];
+	int64_t nr_fds = 0;
 
 	residue_get(now);
 	for (unsigned int i = 0; i < mn_shards(); i++)
 		if (now[i].nr_live != before[i].nr_live || now[i].nr_calls != before[i].nr_calls ||
-		    now[i].nr_armed != before[i].nr_armed ||
+		    now[i].nr_armed != before[i].nr_armed || now[i].nr_ops != before[i].nr_ops ||
 		    now[i].chunks_out > before[i].chunks_out)
 			return false;
-	return true;
+	/* Those of a connection that moved are opened here and closed there. */
+	for (unsigned int i = 0; i < mn_shards(); i++)
+		nr_fds += now[i].nr_fds - before[i].nr_fds;
+	return !nr_fds;
 }
 
 /* The other end of a connection may need a moment. What leaks never comes back. */

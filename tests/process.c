@@ -452,5 +452,6 @@ Suite *suite_process(void)
 	tcase_add_test(tc, a_virtual_world_has_no_processes);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, tcase_process_end());
+	suite_add_tcase(suite, tcase_process_sample());
 	return suite;
 }

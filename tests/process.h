@@ -43,5 +43,6 @@ const char *output_of(struct mn_process *process, char *text, size_t size);
 bool is_gone(int pid);
 
 TCase *tcase_process_end(void);
+TCase *tcase_process_sample(void);
 
 #endif

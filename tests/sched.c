@@ -494,5 +494,7 @@ Suite *suite_sched(void)
 			    NR_SERVING * NR_SHARDS);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_sched_inherit());
+	suite_add_tcase(s, tcase_sched_destroy());
+	suite_add_tcase(s, tcase_sched_serve());
 	return s;
 }

@@ -17,5 +17,6 @@ void run_virtual(int i, mn_fiber_fn fn);
 
 TCase *tcase_sched_destroy(void);
 TCase *tcase_sched_inherit(void);
+TCase *tcase_sched_serve(void);
 
 #endif

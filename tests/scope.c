@@ -436,6 +436,8 @@ Suite *suite_scope(void)
 	suite_add_tcase(s, tcase_scope_end());
 	suite_add_tcase(s, tcase_scope_exact());
 	suite_add_tcase(s, tcase_scope_part());
+	if (tcase_scope_model)
+		suite_add_tcase(s, tcase_scope_model());
 	suite_add_tcase(s, tcase_scope_stop());
 	return s;
 }

@@ -7,6 +7,7 @@
 
 TCase *tcase_scope_end(void);
 TCase *tcase_scope_exact(void);
+TCase *tcase_scope_model(void) __attribute__((weak));	/* with the mem backend */
 TCase *tcase_scope_part(void);
 TCase *tcase_scope_stop(void);
 
