@@ -18,6 +18,7 @@
 #include "tools/bench/bench.h"
 
 #define WINDOW		128	/* calls that the pipelined bench would like to have under way */
+#define ITEMS		64	/* that a channel holds, and as many are under way */
 #define SETTLE_NS	(50 * MN_USEC)
 
 struct duo {
@@ -29,6 +30,10 @@ struct duo {
 	sem_t start;
 	struct mn_call call[WINDOW];
 	uint64_t nr_back;		/* posts that came back */
+	uint64_t n;			/* items to send */
+	struct mn_chan chan;		/* the second shard's */
+	uint64_t item[ITEMS];
+	struct mn_fiber *sink;
 };
 
 static void *second_main(void *arg)
@@ -253,6 +258,72 @@ static void callall_run(struct bench_case *c, uint64_t n)
 		shard_step(s, false);
 	duo_off(c);
 }
+
+/* A fiber there takes what a fiber here sends. */
+static int chan_sink(void *arg)
+{
+	struct duo *duo = arg;
+	uint64_t item;
+
+	while (mn_chan_recv(&duo->chan, &item) > 0)
+		bench_keep(item);
+	return 0;
+}
+
+static int chan_open(void *arg)
+{
+	struct duo *duo = arg;
+
+	mn_chan_init(&duo->chan, duo->item);
+	return mn_spawn(chan_sink, duo, &duo->sink);
+}
+
+static int chan_close(void *arg)
+{
+	struct duo *duo = arg;
+
+	mn_join(duo->sink);
+	mn_chan_destroy(&duo->chan);
+	return 0;
+}
+
+static int chan_source(void *arg)
+{
+	struct mn_chan_remote remote;
+	struct duo *duo = arg;
+	uint64_t under_way[ITEMS];
+
+	mn_call(1, chan_open, duo);
+	mn_chan_remote_open(&remote, &duo->chan, 1, under_way);
+	for (uint64_t i = duo->n; i; i--)
+		mn_chan_remote_send(&remote, &i);
+	mn_chan_remote_finish(&remote);
+	return mn_call(1, chan_close, duo);
+}
+
+static void chan_run(struct bench_case *c, uint64_t n)
+{
+	struct duo *duo = c->state;
+	struct shard *s = duo->world.shards[0];
+
+	mn_self = s;
+	duo->n = n;
+	mn_spawn(chan_source, duo, NULL);
+	while (s->fibers.nr_live)
+		shard_step(s, false);
+	duo_off(c);
+}
+
+static const struct bench smp_channel = {
+	.name = "smp.channel",
+	.family = "smp.awake",
+	.kind = &queue_kind,
+	.open = awake_open,
+	.prepare = duo_on,
+	.run = chan_run,
+	.close = duo_close,
+};
+bench_register(smp_channel);
 
 static const struct bench smp_call_roundtrip = {
 	.name = "smp.call.roundtrip",
