@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/compiler.h"
@@ -358,6 +360,22 @@ START_TEST(mn_load_finds_no_error_over_a_unix_socket)
 }
 END_TEST
 
+/* A ring is taken down after its process has ended, and its listener with it. */
+static void unix_refused(void)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	bool refused = false;
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", unix_path());
+	while (!refused) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+		refused = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) && errno == ECONNREFUSED;
+		close(fd);
+		test_pause_ms(1);
+	}
+}
+
 static void unix_killed(void)
 {
 	program_start(&p, NULL, ARGS("mn-echo", unix_listen()));
@@ -365,6 +383,7 @@ static void unix_killed(void)
 	kill(p.pid, SIGKILL);
 	ck_assert_int_eq(program_exit(&p), -SIGKILL);
 	ck_assert_int_eq(access(unix_path(), F_OK), 0);
+	unix_refused();
 }
 
 /* Both may find it dead; the one must not remove what the other has made. */
