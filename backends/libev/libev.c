@@ -215,12 +215,13 @@ static void libev_submit(struct backend *be, struct mn_op *op)
 
 static void libev_cancel(struct backend *be, struct mn_op *op)
 {
-	struct watch *w = op->be.ptr;
+	struct watch *w;
 
-	if (op_is_file(op)) {
+	if (op_is_file(op)) {	/* and a thread's, for now */
 		file_pool_cancel(op);
 		return;
 	}
+	w = op->be.ptr;
 	op->be.num = w->done;
 	libev_finish(to_libev(be), w, -ECANCELED);
 }
