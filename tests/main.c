@@ -78,6 +78,7 @@ static const struct {
 	SUITE_ENTRY(histogram),
 	SUITE_ENTRY(program),
 	SUITE_ENTRY(integration),
+	SUITE_ENTRY(cp),
 	SUITE_ENTRY(faults),
 	SUITE_ENTRY(build),
 };

@@ -24,6 +24,7 @@ SUITE(combine);
 SUITE(connect);
 SUITE(core);
 SUITE(core_shard);
+SUITE(cp);
 SUITE(disk);
 SUITE(dns);
 SUITE(dgram);

@@ -43,7 +43,7 @@ void disk_limit_init(struct disk_limit *l, uint32_t limit_max, int64_t goal_ns)
 static void window_begin(struct disk_limit *l, uint32_t in_flight)
 {
 	l->skip = in_flight;
-	l->want = max(WINDOW_MIN, in_flight);
+	l->want = max(l->growing ? WINDOW_MIN / 2 : WINDOW_MIN, in_flight);
 	l->n = 0;
 	l->cost = 0;
 	l->full = false;
@@ -99,13 +99,16 @@ static uint32_t cut(uint32_t stretch)
  */
 static void limit_adapt(struct disk_limit *l)
 {
+	uint64_t mean = max(l->cost / l->n, 1);
+
 	l->stretch = stretch_of(l);
 	if (l->stretch > ONE) {
 		l->growing = false;
 		l->cuts++;
 		limit_set(l, (uint64_t)l->limit * cut(l->stretch) / ONE);
 	} else if (l->full) {
-		limit_set(l, l->growing ? 2ull * l->limit : l->limit + max(l->cost / l->n, 1));
+		/* One request may always go, so that much it was. */
+		limit_set(l, max(l->limit, mean) + (l->growing ? max(l->limit, mean) : mean));
 	}
 }
 
