@@ -29,7 +29,7 @@ struct duo {
 	_Atomic int on;			/* a sample is being taken */
 	sem_t start;
 	struct mn_call call[WINDOW];
-	uint64_t nr_back;		/* posts that came back */
+	uint64_t nr_left;		/* posts that are to come back */
 	uint64_t n;			/* items to send */
 	struct mn_chan chan;		/* the second shard's */
 	uint64_t item[ITEMS];
@@ -206,12 +206,16 @@ static void pipelined_run(struct bench_case *c, uint64_t n)
 	duo_off(c);
 }
 
-/* Half of a round trip: each post is answered by one. */
+/* Half of a round trip: each post is answered by one, from the fiber that it has started. */
+static int post_there(void *arg);
+
 static int post_back(void *arg)
 {
 	struct duo *duo = arg;
 
-	duo->nr_back++;
+	if (--duo->nr_left)
+		while (mn_post(1, post_there, arg) == -EAGAIN)
+			mn_yield();
 	return 0;
 }
 
@@ -228,14 +232,11 @@ static void oneway_run(struct bench_case *c, uint64_t n)
 	struct shard *s = duo->world.shards[0];
 
 	mn_self = s;
-	for (duo->nr_back = 0; duo->nr_back < n / 2 + 1;) {
-		uint64_t back = duo->nr_back;
-
-		while (mn_post(1, post_there, duo) == -EAGAIN)
-			shard_step(s, false);
-		while (duo->nr_back == back)
-			shard_step(s, false);
-	}
+	duo->nr_left = n / 2 + 1;
+	while (mn_post(1, post_there, duo) == -EAGAIN)
+		shard_step(s, false);
+	while (duo->nr_left)
+		shard_step(s, false);
 	duo_off(c);
 }
 
