@@ -102,44 +102,52 @@ END_TEST
 
 /* --- gate --- */
 
+struct house {
+	struct mn_gate gate;
+	struct mn_sem go;	/* visitors, home */
+};
+
 static int visits(void *arg)
 {
-	struct mn_gate *gate = arg;
-	int err = mn_gate_enter(gate);
+	struct house *house = arg;
+	int err = mn_gate_enter(&house->gate);
 
 	if (err)
 		return err;
-	mn_sleep(MN_MSEC);
-	mn_gate_leave(gate);
+	ck_assert_int_eq(mn_sem_take(&house->go, 1), 0);
+	mn_gate_leave(&house->gate);
 	return 0;
 }
 
 static int closes(void *arg)
 {
-	return mn_gate_close(arg);
+	return mn_gate_close(&((struct house *)arg)->gate);
 }
 
 static int gate_fiber(void *arg)
 {
-	struct mn_gate gate;
 	struct mn_fiber *visitor[3], *closer[2];
+	struct house house;
 
-	mn_gate_init(&gate);
+	mn_gate_init(&house.gate);
+	mn_sem_init(&house.go, 0);
 	for (int i = 0; i < 3; i++)
-		visitor[i] = sync_spawn(visits, &gate);
-	closer[0] = sync_spawn(closes, &gate);
-	closer[1] = sync_spawn(closes, &gate);
-	ck_assert_int_eq(mn_gate_enter(&gate), -ESHUTDOWN);
-	ck_assert_int_eq(mn_gate_close_timeout(&gate, 0), -ETIMEDOUT);
+		visitor[i] = sync_spawn(visits, &house);
+	closer[0] = sync_spawn(closes, &house);
+	closer[1] = sync_spawn(closes, &house);
+	ck_assert_int_eq(mn_gate_enter(&house.gate), -ESHUTDOWN);
+	ck_assert_int_eq(mn_gate_close_timeout(&house.gate, 0), -ETIMEDOUT);
 	mn_fiber_cancel(closer[0]);
 	ck_assert_int_eq(mn_join(closer[0]), -ECANCELED);
-	ck_assert_uint_eq(gate.nr_inside, 3);
+	ck_assert_uint_eq(house.gate.nr_inside, 3);
+	mn_sem_give(&house.go, 3);
 	ck_assert_int_eq(mn_join(closer[1]), 0);
-	ck_assert_uint_eq(gate.nr_inside, 0);
-	ck_assert_int_eq(mn_gate_close(&gate), 0);
+	ck_assert_uint_eq(house.gate.nr_inside, 0);
+	ck_assert_int_eq(mn_gate_close(&house.gate), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(mn_join(visitor[i]), 0);
-	mn_gate_destroy(&gate);
+	mn_sem_destroy(&house.go);
+	mn_gate_destroy(&house.gate);
 	return 0;
 }
 
