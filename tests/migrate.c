@@ -142,7 +142,9 @@ static int stuck_third(struct mn_stream *conn, void *arg)
 static int stuck_second(struct mn_stream *conn, void *arg)
 {
 	ck_assert_ptr_eq(arg, &stuck);
-	ck_assert_uint_gt(conn->out_bytes, 0);
+	/* A kernel that was busy may have taken the rest meanwhile; mem's network does not. */
+	if (world_is(mn_self->world, "mem"))
+		ck_assert_uint_gt(conn->out_bytes, 0);
 	ck_assert_uint_gt(conn->in_bytes, 0);
 	ck_same(conn);
 	atomic_store(&stuck.moved, true);
