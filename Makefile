@@ -118,6 +118,9 @@ bench-io: all
 	$(Q)$(run) bin/mn-bench --filter='^(file|net)\.'
 	$(Q)$(run) $(srctree)/tools/peers/bench-copy bin
 
+bench-idle: all
+	$(Q)$(run) $(srctree)/tools/peers/bench-idle --bindir=bin
+
 install: all
 	$(Q)DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" VERSION=$(VERSION) LIBS="$(strip $(ldlibs))" \
 		SONAME=libminiss.so.$(SOVERSION) $(srctree)/scripts/install
@@ -150,7 +153,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo bench-io install setup setup-dev lint check-all check-models check-stress \
+.PHONY: FORCE all check demo bench-echo bench-io bench-idle install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif

@@ -20,6 +20,7 @@
 #include "core/task.h"
 #include "lib/list.h"
 #include "lib/mem/pool.h"
+#include "lib/mem/slab.h"
 #include "lib/signal/hub.h"
 #include "smp/door.h"
 #include "smp/local.h"
@@ -81,6 +82,7 @@ struct shard {
 	/* per operation */
 	struct fiber_pool fibers;
 	struct pool pool;
+	struct slab conns;	/* of servers */
 	struct homing *homing;		/* frees of what is other shards' */
 	struct parcels *parcels;	/* what it shows to other shards */
 	struct locals locals;		/* what it has one of, as all shards do */

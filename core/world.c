@@ -100,6 +100,7 @@ static void shard_close(struct shard *s)
 	batches_free(s);
 	disks_free(s);
 	local_close(&s->locals);
+	slab_close(&s->conns);
 	pool_close(&s->pool);
 	log_close(s);
 	mem_free(s->be);

@@ -8,6 +8,7 @@
 #include <miniss/miniss.h>
 
 #include "lib/mem/arena.h"
+#include "lib/mem/slab.h"
 #include "tests/run.h"
 #include "tests/suites.h"
 #include "tests/world.h"
@@ -132,6 +133,59 @@ START_TEST(a_buffer_is_used_again_at_once_but_for_debugging)
 }
 END_TEST
 
+/* --- objects of one size --- */
+
+#define OBJ_BYTES	500
+#define OBJS		3000	/* of several blocks */
+
+static size_t slab_churn(struct slab *slab, uint64_t **obj, uint32_t *seed)
+{
+	size_t nr = 0;
+
+	for (int step = 0; step < 100000; step++) {
+		size_t i = (*seed = *seed * 1664525 + 1013904223) >> 8, at = i % OBJS;
+
+		if (obj[at]) {
+			ck_assert_uint_eq(obj[at][0], at);
+			ck_assert_uint_eq(obj[at][OBJ_BYTES / 8 - 1], ~at);
+			slab_free(slab, obj[at]);
+			obj[at] = NULL;
+			nr--;
+			continue;
+		}
+		obj[at] = slab_alloc(slab);
+		ck_assert_ptr_nonnull(obj[at]);
+		ck_assert_uint_eq((uintptr_t)obj[at] % CONFIG_CACHELINE_BYTES, 0);
+		for (int k = 0; k < OBJ_BYTES / 8; k++)
+			ck_assert(obj[at][k] == 0);
+		obj[at][0] = at;
+		obj[at][OBJ_BYTES / 8 - 1] = ~at;
+		ck_assert_uint_eq(slab->nr, ++nr);
+	}
+	return nr;
+}
+
+START_TEST(objects_of_a_slab_are_apart_zeroed_and_go_back)
+{
+	static uint64_t *obj[OBJS];
+	struct slab slab;
+	uint32_t seed = 1;
+
+	slab_init(&slab, OBJ_BYTES);
+	for (int round = 0; round < 3; round++) {
+		slab_churn(&slab, obj, &seed);
+		for (size_t i = 0; i < OBJS; i++) {
+			slab_free(&slab, obj[i]);
+			obj[i] = NULL;
+		}
+		ck_assert_uint_eq(slab.nr, 0);
+		ck_assert(list_empty(&slab.partial));
+		ck_assert_ptr_nonnull(slab.spare);
+	}
+	slab_close(&slab);
+}
+END_TEST
+
 Suite *suite_mem(void)
 {
 	Suite *s = suite_create("mem");
@@ -139,6 +193,7 @@ Suite *suite_mem(void)
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	tcase_add_test(tc, an_arena_is_of_the_pages_that_were_asked_for);
+	tcase_add_test(tc, objects_of_a_slab_are_apart_zeroed_and_go_back);
 	tcase_add_test(tc, a_buffer_is_used_again_at_once_but_for_debugging);
 	if (IS_ENABLED(CONFIG_DEBUG) && IS_ENABLED(CONFIG_BACKEND_MEM)) {
 		tcase_add_test_raise_signal(tc, a_write_to_a_free_buffer_is_noticed, SIGABRT);

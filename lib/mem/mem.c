@@ -35,6 +35,24 @@ void *mem_map(size_t size)
 	return ptr == MAP_FAILED ? NULL : ptr;
 }
 
+void *mem_map_aligned(size_t size)
+{
+	char *map = mem_map(size), *start;
+
+	/* Such blocks come side by side: the second is where the first ended. */
+	if (!map || !((uintptr_t)map & (size - 1)))
+		return map;
+	mem_unmap(map, size);
+	map = mem_map(2 * size);
+	if (!map)
+		return NULL;
+	start = (char *)(((uintptr_t)map + size - 1) & ~(uintptr_t)(size - 1));
+	if (start > map)
+		mem_unmap(map, (size_t)(start - map));
+	mem_unmap(start + size, (size_t)(map + size - start));
+	return start;
+}
+
 void *mem_map_hugetlb(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,

@@ -15,6 +15,9 @@ void mem_free(void *ptr);
  */
 void *mem_map(size_t size);
 
+/* mem_map_aligned - the same, at a multiple of @size, a power of two and a multiple of the page */
+void *mem_map_aligned(size_t size);
+
 /* mem_map_hugetlb - the same of reserved huge pages; NULL when there are not as many */
 void *mem_map_hugetlb(size_t size);
 

@@ -8,12 +8,30 @@
 
 #include <miniss/log.h>
 
-#include "lib/mem/mem.h"
+#include "lib/mem/slab.h"
 #include "core/sched.h"
 #include "lib/net/server.h"
 #include "lib/net/socket.h"
 
 BUILD_BUG_ON(sizeof(struct conn) > 512 && !IS_ENABLED(CONFIG_DEBUG));
+
+static struct conn *conn_new(struct server *server)
+{
+	struct slab *slab = &mn_self->conns;
+	struct conn *conn;
+
+	if (!slab->size)
+		slab_init(slab, sizeof(*conn));
+	conn = slab_alloc(slab);
+	if (conn)
+		conn->server = server;
+	return conn;
+}
+
+void conn_drop(struct conn *conn)
+{
+	slab_free(&mn_self->conns, conn);
+}
 
 static void conn_free(struct conn *conn)
 {
@@ -22,7 +40,7 @@ static void conn_free(struct conn *conn)
 	/* The last event may have queued it behind the fiber that ends here. */
 	task_unqueue(mn_self, &conn->input);
 	list_del(&conn->entry);
-	mem_free(conn);
+	conn_drop(conn);
 	server_ended(server);
 }
 
@@ -117,7 +135,7 @@ void conn_start(struct conn *conn)
 	list_del(&conn->entry);
 	if (err) {
 		conn_refuse(server, conn->stream.fd);
-		mem_free(conn);
+		conn_drop(conn);
 		return;
 	}
 	conn_enter(conn, server);
@@ -138,7 +156,7 @@ int conn_adopt(const struct move *move)
 		return -ESHUTDOWN;
 	if (server->nr_conns >= conf->conns_max)
 		return -EBUSY;
-	conn = mem_alloc(sizeof(*conn));
+	conn = conn_new(server);
 	if (!conn)
 		return -ENOMEM;
 	stream_init(&conn->stream, move->from->fd);
@@ -147,7 +165,7 @@ int conn_adopt(const struct move *move)
 		err = conn_spawn(conn, fn, move->fn ? move->arg : conf->arg);
 	if (err) {
 		out_drop(&conn->stream);
-		mem_free(conn);
+		conn_drop(conn);
 		return err;
 	}
 	conn_enter(conn, server);
@@ -167,13 +185,12 @@ void conn_refuse(struct server *server, int fd)
 
 int conn_accepted(struct server *server, int fd)
 {
-	struct conn *conn = mem_alloc(sizeof(*conn));
+	struct conn *conn = conn_new(server);
 
 	if (!conn)
 		return -ENOMEM;
 	stats_add(mn_self, STAT_ACCEPTS, 1);
 	stream_init(&conn->stream, fd);
-	conn->server = server;
 	list_add_tail(&server->waiting, &conn->entry);
 	if (server->nr_conns < server->serve->conf.conns_max)
 		conn_start(conn);

@@ -174,7 +174,7 @@ void place_waiting(struct server *server)
 		if (place_full(server))
 			return;
 		list_del(&conn->entry);
-		mem_free(conn);
+		conn_drop(conn);
 		place_leave(server);
 		if (!place_new(server, fd))
 			return;

@@ -202,7 +202,7 @@ static void waiting_close(struct server *server)
 
 		list_del(&conn->entry);
 		socket_close(conn->stream.fd);
-		mem_free(conn);
+		conn_drop(conn);
 	}
 }
 

@@ -85,6 +85,7 @@ int server_close(void *arg);
 /* conn_accepted - serve it, or let it wait; -ENOMEM: @fd is still the caller's */
 int conn_accepted(struct server *server, int fd);
 void conn_refuse(struct server *server, int fd);	/* for want of memory */
+void conn_drop(struct conn *conn);	/* its memory */
 void conn_start(struct conn *conn);
 void conn_cancel(struct conn *conn);
 
