@@ -317,6 +317,59 @@ START_TEST(slices_of_one_buffer_are_sent_and_freed_each)
 }
 END_TEST
 
+/* --- what is not read --- */
+
+#define DRIPS	300
+
+/* Some bytes at a time, each in a segment of its own, to one who looks on. */
+static int dripping(void *arg)
+{
+	struct mn_stream *stream = site_connect(arg);
+
+	for (uint64_t at = 0; at < DRIPS; at++) {
+		send_pattern(stream, at, 1);
+		mn_sleep(100 * MN_USEC);
+	}
+	ck_assert_int_eq(mn_stream_shutdown(stream), 0);
+	expect_end(stream);
+	return mn_stream_close(stream);
+}
+
+static int looks_on(struct mn_stream *conn, void *arg)
+{
+	struct mn_buf first;
+	unsigned int nr = 0;
+
+	ck_assert_int_gt(mn_stream_read(conn, &first), 0);
+	while (conn->in_bytes + first.len < DRIPS)
+		mn_sleep(MN_MSEC);
+	for (struct mn_chunk *chunk = conn->in_head; chunk; chunk = chunk->next)
+		nr++;
+	ck_assert_uint_eq(nr, 1);
+	expect_pattern(conn, first.len, DRIPS - first.len);
+	mn_buf_free(&first);
+	expect_end(conn);
+	return 0;
+}
+
+static int drips_fiber(void *arg)
+{
+	struct site site = { .conf.on_conn = looks_on };
+	struct mn_fiber *fiber;
+
+	ck_assert_int_eq(site_open(&site), 0);
+	ck_assert_int_eq(mn_spawn(dripping, &site, &fiber), 0);
+	ck_assert_int_eq(mn_join(fiber), 0);
+	return site_close(&site);
+}
+
+START_TEST(bytes_that_arrive_alone_share_a_buffer)
+{
+	run(_i, 1, drips_fiber);
+	run(_i, 2, drips_fiber);
+}
+END_TEST
+
 Suite *suite_stream(void)
 {
 	Suite *s = suite_create("stream");
@@ -334,6 +387,7 @@ Suite *suite_stream(void)
 	tcase_add_loop_test(tc, connecting_reports_bad_addresses_and_refusal, 0, n);
 	tcase_add_loop_test(tc, small_writes_are_gathered_in_order, 0, n);
 	tcase_add_loop_test(tc, slices_of_one_buffer_are_sent_and_freed_each, 0, n);
+	tcase_add_loop_test(tc, bytes_that_arrive_alone_share_a_buffer, 0, n);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Streams: their input, their life and their end. Output is in out.c. */
 #include <errno.h>
+#include <string.h>
 
 #include <miniss/param.h>
 
@@ -11,6 +12,8 @@
 #include "lib/net/stream.h"
 
 MN_PARAM(uint, in_max, 65536, 4096, 1 << 30, "received bytes that a connection may queue");
+
+#define IN_SMALL	8	/* at most such a part of a buffer is copied into another */
 
 static void reader_wake(struct mn_stream *stream)
 {
@@ -40,13 +43,36 @@ static void in_resume(struct mn_stream *stream)
 		recv_start(stream);
 }
 
+/*
+ * Little that comes behind what nobody has read yet is copied there: so who
+ * reads slowly holds no more than 2 * IN_SMALL times the bytes that are queued,
+ * and not a buffer for each byte that arrives alone.
+ */
+static bool in_append(struct mn_stream *stream, struct mn_chunk *chunk)
+{
+	struct mn_chunk *last;
+	uint32_t end;
+
+	if (!stream->in_head || chunk->len > chunk->home->chunk_size / IN_SMALL)
+		return false;
+	last = container_of(stream->in_tail, struct mn_chunk, next);
+	end = last->off + last->len;
+	if (chunk->len > last->home->chunk_size - end)
+		return false;
+	memcpy(last->data + end, chunk->data + chunk->off, chunk->len);
+	last->len += chunk->len;
+	pool_put(chunk);
+	return true;
+}
+
 static void in_push(struct mn_stream *stream, struct mn_chunk *chunk)
 {
-	chunk->next = NULL;
-	*stream->in_tail = chunk;
-	stream->in_tail = &chunk->next;
 	stream->in_bytes += chunk->len;
-	stats_add(mn_self, STAT_BYTES_IN, chunk->len);
+	if (!in_append(stream, chunk)) {
+		chunk->next = NULL;
+		*stream->in_tail = chunk;
+		stream->in_tail = &chunk->next;
+	}
 	if (in_full(stream) && !stream->in_paused) {
 		stream->in_paused = true;
 		mn_op_cancel(&stream->recv);
@@ -60,6 +86,7 @@ static void received(struct mn_op *op, int64_t res)
 	struct mn_stream *stream = container_of(op, struct mn_stream, recv);
 
 	if (op->flags & OP_MORE) {
+		stats_add(mn_self, STAT_BYTES_IN, op->chunk->len);
 		in_push(stream, op->chunk);
 		return;
 	}
