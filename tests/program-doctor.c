@@ -29,6 +29,14 @@ START_TEST(a_machine_that_is_well_has_nothing_to_mend)
 	need_backend("io_uring");
 	doctor(&how, ARGS(HELLO), 0);
 	program_said(program_out(&p), ARGS("\n  submit_all ", "\n  buf_ring ", "\n  msg_ring "));
+}
+END_TEST
+
+START_TEST(a_world_in_memory_has_nothing_to_mend)
+{
+	const struct spawn how = { .nofile = 4096 };
+
+	need_backend("mem");
 	doctor(&how, ARGS(HELLO, "--backend=mem"), 0);
 }
 END_TEST
@@ -36,12 +44,13 @@ END_TEST
 START_TEST(masked_features_are_shown_with_what_is_lost)
 {
 	need_backend("io_uring");
-	doctor(NULL, ARGS(HELLO, "--io_uring.mask=buf_ring,multishot_recv"), 0);
+	doctor(NULL, ARGS(HELLO, "--backend=io_uring", "--io_uring.mask=buf_ring,multishot_recv"),
+	       0);
 	program_said(program_out(&p),
 		     ARGS("\n  buf_ring         masked     streams wait for readiness",
 			  "\n  multishot_recv   masked ", "; without buf_ring, multishot_recv",
 			  "\n  submit_all "));
-	doctor(NULL, ARGS(HELLO, "--io_uring.mask=all"), 0);
+	doctor(NULL, ARGS(HELLO, "--backend=io_uring", "--io_uring.mask=all"), 0);
 	program_said(program_out(&p),
 		     ARGS("plain; ", "\n  defer_taskrun    masked ", ", msg_ring"));
 }
@@ -101,6 +110,7 @@ TCase *tcase_program_doctor(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, a_machine_that_is_well_has_nothing_to_mend);
+	tcase_add_test(tc, a_world_in_memory_has_nothing_to_mend);
 	tcase_add_test(tc, masked_features_are_shown_with_what_is_lost);
 	tcase_add_test(tc, a_low_limit_is_to_be_mended);
 	tcase_add_test(tc, where_io_uring_is_denied_that_is_said);
