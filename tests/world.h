@@ -26,6 +26,9 @@ bool world_begin(struct mn_world *world, const char *backend, unsigned int nr_sh
 bool world_make(struct mn_world *world, const char *backend, unsigned int nr_shards);
 void world_end(struct mn_world *world);
 
+/* world_opens - world_open(), or false with a line: this user may not lock as much */
+bool world_opens(struct mn_world *world, unsigned int nr_shards);
+
 /* world_backend - the same for the loop variable of a test over all backends */
 bool world_backend(struct mn_world *world, int i);
 int nr_backends(void);
