@@ -101,6 +101,9 @@ static void op_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe
 	case MN_OP_SENDMSG:
 		sent(u, op, cqe->res);
 		break;
+	case MN_OP_POLL:
+		uring_polled(u, op, cqe->res);
+		break;
 	case MN_OP_SIGNAL:
 		signaled(u, op, cqe->res);
 		break;

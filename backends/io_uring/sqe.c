@@ -50,7 +50,7 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->code) {
 	case MN_OP_POLL:
-		io_uring_prep_poll_add(sqe, op->fd, op->poll.events);
+		uring_poll_prep(op, sqe);
 		break;
 	case MN_OP_RECV:
 		io_uring_prep_recv(sqe, op->fd, op->buf.base, op->buf.len, 0);
@@ -159,6 +159,8 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 		op_list_del(op->priv == OP_STARVED ? &u->starved : &u->unqueued, op);
 		if (op->code == MN_OP_SIGNAL)
 			signal_end();
+		if (op->code == MN_OP_POLL)
+			uring_poll_end(op);
 		op_complete(op, -ECANCELED);
 		return;
 	}

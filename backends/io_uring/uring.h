@@ -7,6 +7,7 @@
  *	sqe.c	from operations to submission entries
  *	cqe.c	from completion entries to operations
  *	file.c	operations on files
+ *	poll.c	readiness
  *	mounts.c	file systems that are not to be trusted
  *	recv.c	the buffer ring, and receives of streams
  *	turn.c	the one system call of a turn
@@ -193,6 +194,11 @@ int waker_try(unsigned int flags, struct waker_costs *costs);
 void uring_file_submit(struct uring *u, struct mn_op *op);
 void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
 void uring_file_reap(struct uring *u, struct mn_op *op, int res);
+
+/* poll.c */
+void uring_poll_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
+void uring_polled(struct uring *u, struct mn_op *op, int res);
+void uring_poll_end(struct mn_op *op);	/* before it completes in another way */
 
 /* mounts.c */
 bool uring_file_waits(struct uring *u, int fd);

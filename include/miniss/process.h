@@ -78,8 +78,9 @@ MN_API int mn_process_pid(const struct mn_process *process);
  * them. mn_stream_shutdown() of the first is the end of the child's input;
  * reading the others gets 0 when all who had the other end have closed it,
  * which may be others than the child. A write that the child will not read is
- * -EPIPE. They are socket pairs, one way only: what a program sees of that is
- * that it cannot open /dev/stdin and the like by name.
+ * -EPIPE, or -ECONNRESET when it left some unread. They are socket pairs, one
+ * way only: what a program sees of that is that it cannot open /dev/stdin and
+ * the like by name.
  *
  * Output that nobody reads stops the child when it is more than the kernel
  * and the stream (--net.in_max) hold: read while you wait, in another fiber.

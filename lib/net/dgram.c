@@ -77,6 +77,7 @@ static int dgram_alloc(int family, const struct mn_dgram_conf *conf, struct mn_d
 		return -ENOMEM;
 	d->fd = -1;
 	d->in_max = conf->queue_max ? conf->queue_max : param_packets_max;
+	d->size_max = conf->size_max;
 	d->seqpacket = conf->seqpacket;
 	room_set(d, family, conf->gro);
 	if (conf->gro ||
@@ -184,7 +185,9 @@ int mn_dgram_open(const struct mn_dgram_conf *conf, struct mn_dgram **dgram)
 
 int mn_dgram_accept(struct mn_dgram *listener, struct mn_dgram **dgram)
 {
-	const struct mn_dgram_conf conf = { .seqpacket = true, .queue_max = listener->in_max };
+	const struct mn_dgram_conf conf = { .seqpacket = true,
+					    .queue_max = listener->in_max,
+					    .size_max = listener->size_max };
 	struct mn_dgram *d;
 	int err;
 

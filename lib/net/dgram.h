@@ -46,6 +46,7 @@ struct mn_dgram {
 	struct mn_chunk **in_tail;
 	uint32_t in_nr;			/* chunks in the queue */
 	uint32_t in_max;
+	size_t size_max;		/* of a listener: what its connections have */
 	bool in_paused;			/* the receive is stopped, or being stopped, for the limit */
 	bool in_ended;			/* nothing more comes */
 	int in_err;			/* why the receive stopped: told once */
