@@ -99,6 +99,7 @@ static int sem_leave_fiber(void *arg)
 	struct taker soon = { &sem, 5, MN_MSEC, &nr_done, -1 };
 	struct taker few = { &sem, 2, MN_NEVER, &nr_done, -1 };
 	struct mn_fiber *fiber[3];
+	int64_t start = mn_now();
 
 	mn_sem_init(&sem, 3);
 	fiber[0] = sync_spawn(taker, &many);
@@ -106,7 +107,8 @@ static int sem_leave_fiber(void *arg)
 	fiber[2] = sync_spawn(taker, &few);
 	mn_fiber_cancel(fiber[0]);
 	ck_assert_int_eq(mn_join(fiber[0]), -ECANCELED);
-	ck_assert_int_eq(nr_done, 0);
+	if (mn_now() - start < MN_MSEC)	/* else the second may have given up, too */
+		ck_assert_int_eq(nr_done, 0);
 	ck_assert_int_eq(mn_join(fiber[1]), -ETIMEDOUT);
 	ck_assert_int_eq(mn_join(fiber[2]), 0);	/* which had waited for them only */
 	ck_assert_uint_eq(sem.units, 1);
