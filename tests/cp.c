@@ -378,6 +378,7 @@ END_TEST
 START_TEST(two_do_not_copy_to_one_target)
 {
 	need_backend(serving[_i]);
+	need_memlock();
 	dir_make();
 	interrupted(_i, SIGSTOP, 1);
 	ck_assert_int_eq(program_run(&other, NULL,

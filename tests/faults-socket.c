@@ -86,6 +86,7 @@ START_TEST(a_socket_file_that_is_removed_takes_nothing_with_it)
 	int fd;
 
 	need_backend(serving[_i]);
+	need_memlock();
 	serve(&p, serving[_i]);
 	fd = connect_soon();
 	client_echo(fd, 1000);

@@ -116,6 +116,7 @@ START_TEST(a_waker_that_cannot_be_tried_is_not_chosen)
 {
 	need_strace();
 	need_backend("io_uring");
+	need_memlock();
 	echo_works(serving_start(&p, "io_uring", &no_messages, ARGS("--cpus=2", "--stats")));
 	program_stop(&p);
 	program_said(program_out(&p), ARGS("eventfd waker: msg_ring: Cannot allocate memory"));
@@ -127,6 +128,7 @@ START_TEST(a_waker_that_was_asked_for_has_no_substitute)
 {
 	need_strace();
 	need_backend("io_uring");
+	need_memlock();
 	ck_assert_int_eq(program_run(&p, &no_messages,
 				     ARGS("mn-echo", "--listen=127.0.0.1:0", "--cpus=2",
 					  "--io_uring.waker=msg_ring")),
@@ -297,6 +299,7 @@ START_TEST(stderr_whose_reader_is_gone_does_not_kill)
 	struct spawn how = { 0 };
 
 	need_backend(serving[_i]);
+	need_memlock();
 	ck_assert_int_eq(pipe(ends), 0);
 	close(ends[0]);
 	how.stderr_fd = ends[1];

@@ -27,6 +27,7 @@ START_TEST(a_machine_that_is_well_has_nothing_to_mend)
 	const struct spawn how = { .nofile = 4096 };
 
 	need_backend("io_uring");
+	need_memlock();
 	doctor(&how, ARGS(HELLO), 0);
 	program_said(program_out(&p), ARGS("\n  submit_all ", "\n  buf_ring ", "\n  msg_ring "));
 }
@@ -44,6 +45,7 @@ END_TEST
 START_TEST(masked_features_are_shown_with_what_is_lost)
 {
 	need_backend("io_uring");
+	need_memlock();
 	doctor(NULL, ARGS(HELLO, "--backend=io_uring", "--io_uring.mask=buf_ring,multishot_recv"),
 	       0);
 	program_said(program_out(&p),

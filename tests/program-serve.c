@@ -220,6 +220,7 @@ START_TEST(port_0_is_one_port_for_all_shards)
 	unsigned int port;
 
 	need_backend(serving[_i]);
+	need_memlock();
 	port = serving_start(&p, serving[_i], NULL, ARGS("--cpus=4"));
 	ck_assert_int_eq(nr_lines(program_out(&p)), 1);
 	ck_assert_int_eq(nr_listeners(port), 4);
@@ -263,6 +264,7 @@ START_TEST(mn_load_finds_no_error_in_mn_echo)
 	int code;
 
 	need_backend(serving[be]);
+	need_memlock();
 	if (!(timer ? IS_ENABLED(CONFIG_TIMER_HEAP) : IS_ENABLED(CONFIG_TIMER_WHEEL)))
 		test_skip("%s is not built", timers[timer]);
 	port = serving_start(&p, serving[be], NULL,
@@ -346,6 +348,7 @@ START_TEST(mn_load_finds_no_error_over_a_unix_socket)
 	int code;
 
 	need_backend(serving[_i]);
+	need_memlock();
 	snprintf(backend, sizeof(backend), "--backend=%s", serving[_i]);
 	program_start(&p, NULL, ARGS("mn-echo", backend, "--cpus=2", unix_listen()));
 	ck_assert(program_wait_err(&p, "listening on unix:"));

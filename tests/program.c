@@ -234,8 +234,10 @@ static const struct {
 
 START_TEST(what_was_asked_for_is_printed)
 {
-	int code = program_run(&p, NULL, requests[_i].argv);
+	int code;
 
+	need_memlock();
+	code = program_run(&p, NULL, requests[_i].argv);
 	ck_assert_msg(code == 0, "%d: %s", code, program_err(&p));
 	program_said(program_out(&p), requests[_i].says);
 	ck_assert_int_eq(program_nr_lines(&p), 0);
@@ -250,6 +252,7 @@ START_TEST(the_doctor_measures_each_waker)
 	if (CPU_COUNT(&cpus) < 2)
 		test_skip("there is one CPU");
 	need_backend(serving[_i]);
+	need_memlock();
 	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-hello", "--cpus=2", "--doctor")), 0);
 	ck_assert_int_eq(program_nr_lines(&p), 0);
 	if (!strstr(program_out(&p), "\nwaking a shard that sleeps:\n"))
@@ -311,6 +314,9 @@ START_TEST(a_program_for_another_configuration_is_refused)
 		test_skip("the shared library needs a sanitizer's runtime");
 	if (system("cc --version >/dev/null 2>&1"))
 		test_skip("there is no cc");
+	snprintf(p.text[0], sizeof(p.text[0]), "%s/bin", getenv("MN_BUILD"));
+	if (access(p.text[0], W_OK))
+		test_skip("%s may not be written to", p.text[0]);
 	ck_assert_int_eq(system(compile), 0);
 	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-stranger")), 1);
 	program_said(program_err(&p), ARGS("another configuration"));

@@ -175,6 +175,9 @@ int program_nr_lines(struct program *p)
 	}
 	for (text = program_err(p); (text = strstr(text, "RLIMIT_MEMLOCK")); text++)
 		n--;
+	if (strstr(program_err(p), "RLIMIT_MEMLOCK is too low") &&
+	    strstr(program_err(p), "io_uring: Cannot allocate memory; "))
+		n--;
 	return n;
 }
 
@@ -349,6 +352,13 @@ bool have_strace(void)
 bool have_root(void)
 {
 	return !geteuid() && getpwnam("nobody");
+}
+
+bool memlock_is_short(void)
+{
+	struct rlimit limit;
+
+	return geteuid() && !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < 8 << 20;
 }
 
 const char *lacks_backend(const char *name)

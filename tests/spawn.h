@@ -94,10 +94,18 @@ int nr_lines(const char *text);
 		if (lack)						\
 			test_skip("%s", lack);				\
 	} while (0)
+#define need_memlock()							\
+	do {								\
+		if (memlock_is_short())					\
+			test_skip("RLIMIT_MEMLOCK is too low for so many rings"); \
+	} while (0)
 
 bool have_strace(void);
 bool have_root(void);
 const char *lacks_backend(const char *name); /* the reason, or NULL */
+
+/* Users without privilege may lock too little for several rings: 64 KiB once were usual. */
+bool memlock_is_short(void);
 
 /* The backends that serve, for loop tests. */
 #define NR_SERVING	2

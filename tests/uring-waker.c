@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "backends/io_uring/uring.h"
+#include "tests/spawn.h"
 #include "tests/suites.h"
 #include "tests/world.h"
 
@@ -248,6 +249,7 @@ START_TEST(the_choice_is_told_with_its_reason)
 	static const char *const says[] = { "eventfd waker: asked for", "msg_ring waker: asked for",
 					    " waker: eventfd costs the sender " };
 
+	need_memlock();
 	if (!begin(backend[_i]))
 		return;
 	ck_assert(describes(says[_i]));

@@ -4,11 +4,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "backends/io_uring/features.h"
 #include "core/op.h"
+#include "tests/spawn.h"
 #include "tests/world.h"
 
 /* "name" or "name:argument". */
@@ -23,14 +22,6 @@ static struct driver_choice backend_named(const char *name)
 			choice.driver = *drv;
 	choice.arg = name[len] ? name + len + 1 : NULL;
 	return choice;
-}
-
-/* Users without privilege may lock too little for the rings of all shards: 64 KiB once were usual. */
-static bool memlock_is_short(void)
-{
-	struct rlimit limit;
-
-	return geteuid() && !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < 8 << 20;
 }
 
 bool world_opens(struct mn_world *world, unsigned int nr_shards)
