@@ -116,6 +116,7 @@ bench-echo: all
 
 bench-io: all
 	$(Q)$(run) bin/mn-bench --filter='^(file|net)\.'
+	$(Q)$(run) $(srctree)/tools/peers/bench-file bin
 	$(Q)$(run) $(srctree)/tools/peers/bench-copy bin
 
 bench-idle: all

@@ -163,6 +163,7 @@ START_TEST(a_port_that_another_mn_echo_has_is_refused)
 	unsigned int port;
 	int fd;
 
+	need_memlock();
 	need_backend(serving[_i]);
 	port = serving_start(&p, serving[_i], NULL, ARGS("--cpus=2"));
 	port_is_in_use(listen_on(port));
