@@ -104,8 +104,7 @@ static void fiber_main(void)
 
 	sanitizer_enter(&fiber->sanitizer, &shard->fibers.reactor);
 	ret = fiber->fn(fiber->arg);
-	if (IS_ENABLED(CONFIG_DEBUG) && fiber->nr_held)
-		ledger_fiber_ends();
+	ledger_fiber_ends();
 	fiber->ended = true;
 	if (fiber->scope)
 		ret = scope_ends(fiber, ret);

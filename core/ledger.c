@@ -7,9 +7,11 @@
 #include <stdio.h>
 
 #include "core/ledger.h"
+#include "core/loan.h"
 #include "core/log.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
+#include "lib/mem/poison.h"
 
 #define LEDGER_MIN	256
 
@@ -18,12 +20,14 @@ struct entry {
 	const char *origin;
 	struct mn_fiber *fiber;		/* on whose stack it is, or NULL */
 	int fd;
+	uint32_t loans;			/* loans_add() */
 	uint8_t kind, code;
 };
 
 struct ledger {
 	size_t n, size;
 	struct entry *entry;
+	struct loans *loans;
 };
 
 static const char *const op_names[MN_OP_NR] = {
@@ -63,6 +67,11 @@ static const char *describe(const struct entry *entry, char text[static DESCRIBE
 	return text;
 }
 
+static const char *made_at(const struct entry *entry)
+{
+	return entry->origin ? entry->origin : "an unknown place";
+}
+
 static size_t home(const struct ledger *ledger, const void *obj)
 {
 	return ((uintptr_t)obj / 8 * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (ledger->size - 1);
@@ -97,16 +106,28 @@ static void grow(struct ledger *ledger)
 	mem_free(old.entry);
 }
 
+static struct ledger *ledger_of(struct shard *shard)
+{
+	struct ledger *ledger = shard->ledger;
+
+	if (ledger)
+		return ledger;
+	ledger = mem_alloc(sizeof(*ledger));
+	if (ledger)
+		ledger->loans = loans_open();
+	if (!ledger || !ledger->loans)
+		bug("no memory for what debug builds remember", HERE);
+	shard->ledger = ledger;
+	poison_on_free(ledger_freed);
+	return ledger;
+}
+
 static void add(struct entry entry)
 {
 	struct shard *shard = mn_self;
 	struct mn_fiber *fiber = shard->fiber;
-	struct ledger *ledger = shard->ledger;
+	struct ledger *ledger = ledger_of(shard);
 
-	if (!ledger)
-		ledger = shard->ledger = mem_alloc(sizeof(*ledger));
-	if (!ledger)
-		bug("no memory for what debug builds remember", HERE);
 	if (2 * ledger->n >= ledger->size)
 		grow(ledger);
 	if (fiber && (uintptr_t)entry.obj - (uintptr_t)fiber->stack_low < fiber->stack_size) {
@@ -119,8 +140,18 @@ static void add(struct entry entry)
 
 void ledger_op(const struct mn_op *op, const char *origin)
 {
-	add((struct entry){
-		.obj = op, .origin = origin, .kind = LEDGER_OP, .fd = op->fd, .code = op->code });
+	struct entry entry = {
+		.obj = op, .origin = origin, .kind = LEDGER_OP, .fd = op->fd, .code = op->code
+	};
+	char text[DESCRIBE_MAX];
+	const void *dead;
+
+	entry.loans = loans_add(ledger_of(mn_self)->loans, op, &dead);
+	if (dead)
+		bugf(HERE,
+		     "%s was given memory that was freed, or beyond its end, at %p; it was made at %s",
+		     describe(&entry, text), dead, made_at(&entry));
+	add(entry);
 }
 
 void ledger_timer(const struct mn_timer *timer)
@@ -138,6 +169,8 @@ void ledger_remove(const void *obj)
 		return;
 	if (entry->fiber)
 		entry->fiber->nr_held--;
+	if (entry->kind == LEDGER_OP)
+		loans_remove(ledger->loans, entry->loans);
 	hole = (size_t)(entry - ledger->entry);
 	for (i = following(ledger, hole); ledger->entry[i].obj; i = following(ledger, i)) {
 		size_t from = home(ledger, ledger->entry[i].obj);
@@ -162,7 +195,7 @@ void ledger_idle(uintptr_t obj)
 		bugf(HERE,
 		     "the memory of %s was initialised again while it is %s; it was made at %s",
 		     describe(entry, text), entry->kind == LEDGER_OP ? "in flight" : "armed",
-		     entry->origin ? entry->origin : "an unknown place");
+		     made_at(entry));
 }
 
 void ledger_lost(const void *obj)
@@ -175,7 +208,22 @@ void ledger_lost(const void *obj)
 		bug("an operation completed that was not in flight", HERE);
 	bugf(HERE,
 	     "the memory of %s was used for something else while it is in flight; it was made at %s",
-	     describe(entry, text), entry->origin ? entry->origin : "an unknown place");
+	     describe(entry, text), made_at(entry));
+}
+
+static void check_loans(const void *base, size_t len, const char *what)
+{
+	const struct ledger *ledger = mn_self ? mn_self->ledger : NULL;
+	const void *op = ledger ? loans_find(ledger->loans, base, len) : NULL;
+	const struct entry *entry;
+	char text[DESCRIBE_MAX];
+
+	if (!op)
+		return;
+	entry = find(ledger, op);
+	poison_backtrace();
+	bugf(HERE, "%s that %s has, which is in flight; it was made at %s", what,
+	     describe(entry, text), made_at(entry));
 }
 
 void ledger_fiber_ends(void)
@@ -190,9 +238,14 @@ void ledger_fiber_ends(void)
 		if (entry->obj && entry->fiber == fiber)
 			bugf(HERE, "a fiber ended with %s of its stack %s; it was made at %s",
 			     describe(entry, text),
-			     entry->kind == LEDGER_OP ? "in flight" : "armed",
-			     entry->origin ? entry->origin : "an unknown place");
+			     entry->kind == LEDGER_OP ? "in flight" : "armed", made_at(entry));
 	}
+	check_loans(fiber->stack_low, fiber->stack_size, "a fiber ended with memory of its stack");
+}
+
+void ledger_freed(const void *base, size_t len)
+{
+	check_loans(base, len, "memory was freed");
 }
 
 void mn_timer_init_at(struct mn_timer *timer, mn_task_fn fn, const char *origin)
@@ -214,15 +267,19 @@ unsigned int ledger_report(const struct shard *shard, enum ledger_kind kind, uns
 			continue;
 		if (n++ < n_max)
 			log_now("leak: shard %u: %s, made at %s", shard->id, describe(entry, text),
-				entry->origin ? entry->origin : "an unknown place");
+				made_at(entry));
 	}
 	return n;
 }
 
 void ledger_close(struct shard *shard)
 {
-	if (shard->ledger)
-		mem_free(shard->ledger->entry);
-	mem_free(shard->ledger);
+	struct ledger *ledger = shard->ledger;
+
 	shard->ledger = NULL;
+	if (!ledger)
+		return;
+	loans_close(ledger->loans);
+	mem_free(ledger->entry);
+	mem_free(ledger);
 }

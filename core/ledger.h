@@ -3,7 +3,9 @@
  * Debug builds: what is in flight or armed on a shard, and where it was made.
  * It belongs to somebody else, who may free it, use it for something else or
  * leave the function that it is in, all too early: so the ledger keeps the
- * addresses, and what it says of them it does not read from there.
+ * addresses, and what it says of them it does not read from there. It also
+ * knows what memory an operation was given (core/loan.h), which may as little
+ * be freed: it is the kernel's until the operation has completed.
  */
 #ifndef CORE_LEDGER_H
 #define CORE_LEDGER_H
@@ -34,6 +36,12 @@ void ledger_lost(const void *obj) __attribute__((cold, noreturn));
 /* ledger_fiber_ends - abort if something is in there that is on the stack of the running fiber */
 void ledger_fiber_ends(void);
 
+/*
+ * ledger_freed - abort if an operation of this shard has some of this memory: it is being freed
+ * Any thread; those that are no shards have no operations.
+ */
+void ledger_freed(const void *base, size_t len);
+
 /* ledger_report - log the first few of a kind; how many there are. Any thread, after the end */
 unsigned int ledger_report(const struct shard *shard, enum ledger_kind kind, unsigned int n_max);
 
@@ -60,6 +68,10 @@ static inline void ledger_lost(const void *obj)
 }
 
 static inline void ledger_fiber_ends(void)
+{
+}
+
+static inline void ledger_freed(const void *base, size_t len)
 {
 }
 

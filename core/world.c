@@ -104,6 +104,9 @@ static void shard_close(struct shard *s)
 	pool_close(&s->pool);
 	log_close(s);
 	mem_free(s->be);
+	/* What is freed from here on is not looked up in its ledger. */
+	if (mn_self == s)
+		mn_self = NULL;
 	mem_free(s);
 }
 

@@ -17,15 +17,11 @@
 #include "core/op.h"
 #include "core/shard.h"
 #include "lib/net/socket.h"
+#include "tests/hygiene.h"
 #include "tests/spawn.h"
 #include "tests/world.h"
 
-struct outcome {
-	int code;		/* or minus the signal */
-	char said[8192];
-};
-
-static void run(struct outcome *outcome, int i, const char *option, mn_fiber_fn fn)
+void hygiene_run(struct outcome *outcome, int i, const char *option, mn_fiber_fn fn)
 {
 	char backend[64];
 	char *argv[] = { "hygiene", backend, "--cpus=2", (char *)(uintptr_t)option, NULL };
@@ -49,12 +45,12 @@ static void run(struct outcome *outcome, int i, const char *option, mn_fiber_fn 
 	close(fd);
 }
 
-static void ck_said(const struct outcome *outcome, const char *text)
+void ck_said(const struct outcome *outcome, const char *text)
 {
 	ck_assert_msg(strstr(outcome->said, text), "\"%s\" is not in \"%s\"", text, outcome->said);
 }
 
-static void ck_code(const struct outcome *outcome, int code)
+void ck_code(const struct outcome *outcome, int code)
 {
 	ck_assert_msg(outcome->code == code, "code %d, not %d: %s", outcome->code, code,
 		      outcome->said);
@@ -86,7 +82,7 @@ START_TEST(abandoned_failures_fail_the_program_when_asked_to)
 	struct outcome outcome;
 
 	need_backend(serving[_i]);
-	run(&outcome, _i, "--fail-on-abandoned", abandons);
+	hygiene_run(&outcome, _i, "--fail-on-abandoned", abandons);
 	ck_code(&outcome, MN_EXIT_FAILED);
 	ck_said(&outcome, "3 failures were abandoned; the first: -5 of the fiber loser");
 	if (IS_ENABLED(CONFIG_DEBUG)) {
@@ -94,7 +90,7 @@ START_TEST(abandoned_failures_fail_the_program_when_asked_to)
 			"abandoned failure -5 of the fiber loser spawned at tests/hygiene.c:");
 		ck_said(&outcome, "abandoned failure -32 of the future made at tests/hygiene.c:");
 	}
-	run(&outcome, _i, NULL, abandons);
+	hygiene_run(&outcome, _i, NULL, abandons);
 	ck_code(&outcome, 0);
 }
 END_TEST
@@ -118,7 +114,7 @@ START_TEST(failures_that_were_taken_do_not)
 	struct outcome outcome;
 
 	need_backend(serving[_i]);
-	run(&outcome, _i, "--fail-on-abandoned", takes);
+	hygiene_run(&outcome, _i, "--fail-on-abandoned", takes);
 	ck_code(&outcome, 7);
 	ck_assert_ptr_null(strstr(outcome.said, "abandoned"));
 }
@@ -150,7 +146,7 @@ START_TEST(what_was_left_is_reported)
 	struct outcome outcome;
 
 	need_backend(serving[_i]);
-	run(&outcome, _i, "--report-leaks", leaves_things);
+	hygiene_run(&outcome, _i, "--report-leaks", leaves_things);
 	ck_code(&outcome, 0);
 	ck_said(&outcome, "leak: shard 0: 1 buffers were not freed");
 	ck_said(&outcome, "leak: 1 descriptors were not closed");
@@ -163,7 +159,7 @@ START_TEST(what_was_left_is_reported)
 		ck_said(&outcome, "leak: shard 0: timers are armed");
 	}
 	ck_assert_ptr_null(strstr(outcome.said, "shard 1"));
-	run(&outcome, _i, "--report-leaks=off", leaves_things);
+	hygiene_run(&outcome, _i, "--report-leaks=off", leaves_things);
 	ck_code(&outcome, 0);
 	ck_assert_ptr_null(strstr(outcome.said, "leak:"));
 }
@@ -193,7 +189,7 @@ START_TEST(a_clean_program_says_nothing)
 	struct outcome outcome;
 
 	need_backend(serving[_i]);
-	run(&outcome, _i, "--report-leaks", leaves_nothing);
+	hygiene_run(&outcome, _i, "--report-leaks", leaves_nothing);
 	ck_code(&outcome, 0);
 	ck_assert_msg(!strstr(outcome.said, "leak:"), "%s", outcome.said);
 }
@@ -398,7 +394,7 @@ START_TEST(a_debug_build_aborts_on_a_bug_and_names_the_object)
 	need_backend(serving[_i / NR_BUGS]);
 	if (!IS_ENABLED(CONFIG_DEBUG))
 		test_skip("other builds do not look");
-	run(&outcome, _i / NR_BUGS, NULL, bugs[_i % NR_BUGS].fn);
+	hygiene_run(&outcome, _i / NR_BUGS, NULL, bugs[_i % NR_BUGS].fn);
 	ck_code(&outcome, -SIGABRT);
 	ck_said(&outcome, "bug: ");
 	for (int i = 0; i < 2; i++)
@@ -436,7 +432,7 @@ START_TEST(descriptors_of_child_processes_hide_none_that_was_left)
 	struct outcome outcome;
 
 	need_backend(serving[_i]);
-	run(&outcome, _i, "--report-leaks", child_fiber);
+	hygiene_run(&outcome, _i, "--report-leaks", child_fiber);
 	ck_code(&outcome, 0);
 	ck_said(&outcome, "leak: 1 descriptors were not closed");
 }

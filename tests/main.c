@@ -56,6 +56,7 @@ static const struct {
 	SUITE_ENTRY(clock),
 	SUITE_ENTRY(signals),
 	SUITE_ENTRY(hygiene),
+	SUITE_ENTRY(ledger),
 	SUITE_ENTRY(poll),
 	SUITE_ENTRY(fsevent),
 	SUITE_ENTRY(dns),

@@ -42,6 +42,7 @@ SUITE(kit_event);
 SUITE(kit_process);
 SUITE(kit_stream);
 SUITE(integration);
+SUITE(ledger);
 SUITE(log);
 SUITE(mem);
 SUITE(migrate);

@@ -37,6 +37,7 @@ void uring_refill(struct uring *u)
 		buf->addr = (uintptr_t)chunk->data;
 		buf->len = pool->chunk_size;
 		buf->bid = chunk->id;
+		pool_lend(chunk);
 		tail++;
 		u->nr_bufs++;
 	}
@@ -131,8 +132,11 @@ static void recv_ready(struct uring *u, struct mn_op *op, int res)
 
 static struct mn_chunk *take_buffer(struct uring *u, unsigned int bid)
 {
+	struct mn_chunk *chunk = pool_chunk(&u->be.shard->pool, bid);
+
 	u->nr_bufs--;
-	return pool_chunk(&u->be.shard->pool, bid);
+	pool_unlend(chunk);
+	return chunk;
 }
 
 void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)

@@ -25,6 +25,8 @@ void mn_buf_free(struct mn_buf *buf)
 {
 	struct mn_chunk *chunk = buf->chunk;
 
+	if (chunk)
+		ledger_freed(buf->data, buf->len);
 	if (chunk && chunk->home == &mn_self->pool)
 		pool_put_share(chunk, buf->share);
 	else if (chunk)

@@ -17,9 +17,34 @@
 #include <sanitizer/asan_interface.h>
 #define poison_hide(base, size)	__asan_poison_memory_region(base, size)
 #define poison_show(base, size)	__asan_unpoison_memory_region(base, size)
+
+/* poison_find - the first address in there that is nobody's, or NULL: nothing is known of any */
+static inline const void *poison_find(const void *base, size_t size)
+{
+	return __asan_region_is_poisoned((void *)(uintptr_t)base, size);
+}
+
+/* poison_on_free - have @fn called before memory of the heap is freed; the first one stays */
+void poison_on_free(void (*fn)(const void *base, size_t size));
+
+/* poison_backtrace - who called this, on standard error */
+void poison_backtrace(void);
 #else
 #define poison_hide(base, size)	((void)(base), (void)(size))
 #define poison_show(base, size)	((void)(base), (void)(size))
+
+static inline const void *poison_find(const void *base, size_t size)
+{
+	return NULL;
+}
+
+static inline void poison_on_free(void (*fn)(const void *base, size_t size))
+{
+}
+
+static inline void poison_backtrace(void)
+{
+}
 #endif
 
 #define POISON_BYTE	0x6b

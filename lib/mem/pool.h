@@ -14,6 +14,7 @@
 #include <miniss/buf.h>
 
 #include "core/compiler.h"
+#include "core/ledger.h"
 #include "lib/mem/arena.h"
 #include "lib/mem/poison.h"
 
@@ -27,6 +28,7 @@ struct mn_chunk {
 	uint32_t off, len;	/* bytes that were received into it, and not read */
 	uint16_t id;		/* index in the pool: a buffer ring's bid */
 	uint16_t shard;		/* whose it is */
+	bool lent;		/* debug builds: the kernel may write to it */
 };
 
 #define POOL_CHUNKS_PER_SLAB	256
@@ -78,6 +80,10 @@ static inline struct mn_chunk *pool_get(struct pool *pool)
 /* A sanitizer, and the pattern, find late what is taken again at once. */
 static inline void pool_free(struct pool *pool, struct mn_chunk *chunk)
 {
+	if (IS_ENABLED(CONFIG_DEBUG) && chunk->lent)
+		bugf(HERE, "buffer %u of shard %u was freed, which the kernel receives into",
+		     chunk->id, chunk->shard);
+	ledger_freed(chunk->data, pool->chunk_size);
 	poison_free(chunk->data, pool->chunk_size);
 	pool->nr_free++;
 	if (IS_ENABLED(CONFIG_DEBUG)) {
@@ -106,6 +112,27 @@ static inline void pool_put_share(struct mn_chunk *chunk, uint32_t share)
 static inline void pool_put(struct mn_chunk *chunk)
 {
 	pool_put_share(chunk, chunk->home->chunk_size);
+}
+
+/*
+ * pool_lend - the kernel may write to it from now on, and nobody else touch it
+ * pool_unlend - not any more
+ */
+static inline void pool_lend(struct mn_chunk *chunk)
+{
+	if (!IS_ENABLED(CONFIG_DEBUG))
+		return;
+	chunk->lent = true;
+	poison_hide(chunk->data, chunk->home->chunk_size);
+}
+
+static inline void pool_unlend(struct mn_chunk *chunk)
+{
+	if (!IS_ENABLED(CONFIG_DEBUG))
+		return;
+	BUG_ON(!chunk->lent);
+	chunk->lent = false;
+	poison_show(chunk->data, chunk->home->chunk_size);
 }
 
 static inline struct mn_chunk *pool_chunk(struct pool *pool, unsigned int id)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/compiler.h"
+#include "core/ledger.h"
 #include "lib/mem/mem.h"
 #include "lib/mem/poison.h"
 #include "lib/mem/slab.h"
@@ -108,6 +109,7 @@ void slab_free(struct slab *slab, void *obj)
 
 	if (!obj)
 		return;
+	ledger_freed(obj, slab->size);
 	full = !block->free && !block->nr_fresh;
 	*(void **)obj = block->free;
 	block->free = obj;
