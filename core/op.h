@@ -20,6 +20,7 @@ enum op_state {
 
 /* op->flags */
 #define OP_MORE	0x01	/* this delivery of a multishot operation is not the last */
+#define OP_ONE	0x04	/* RECV_PACKETS: nothing is received beyond what was delivered */
 #define OP_TOLD	0x02	/* RECV_STREAM: a send began since, whose result tells of a reset, too */
 
 /* Completes by resolving op->done. */

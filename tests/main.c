@@ -71,6 +71,7 @@ static const struct {
 	SUITE_ENTRY(kit_dgram),
 	SUITE_ENTRY(kit_event),
 	SUITE_ENTRY(kit_process),
+	SUITE_ENTRY(kit_passing),
 	SUITE_ENTRY(file_faults),
 	SUITE_ENTRY(serve),
 	SUITE_ENTRY(accept),

@@ -39,6 +39,7 @@ SUITE(histogram);
 SUITE(hygiene);
 SUITE(kit_dgram);
 SUITE(kit_event);
+SUITE(kit_passing);
 SUITE(kit_process);
 SUITE(kit_stream);
 SUITE(integration);

@@ -39,6 +39,7 @@
 #include <miniss/smp.h>
 #include <miniss/socket.h>
 #include <miniss/stream.h>
+#include <miniss/passing.h>
 #include <miniss/sync.h>
 #include <miniss/task.h>
 #include <miniss/timer.h>

@@ -22,11 +22,14 @@ enum mn_switch { MN_DEFAULT, MN_ON, MN_OFF };
  * @v6only: an IPv6 address is not for IPv4, too. Default: the system's
  * @defer_accept_s: a server accepts a connection when data has come, or after
  *	about so long. Default: at once
+ * @fds: descriptors may come along with the bytes of a stream (Unix sockets):
+ *	see miniss/passing.h
+ * @creds: the kernel says with the bytes of a stream, too, who sent them (likewise)
  * @fastopen: TCP Fast Open: of a server, how many may wait; of a client, any
  *	number: the first data goes out with the request. Default: off
  *
- * What a kind of socket does not have is left out: a Unix socket has buffers
- * only. What the system refuses fails with its error.
+ * What a kind of socket does not have is left out: a Unix socket has buffers,
+ * @fds and @creds only. What the system refuses fails with its error.
  */
 struct mn_sockopt {
 	unsigned int keepalive_idle_s;
@@ -39,6 +42,8 @@ struct mn_sockopt {
 	enum mn_switch v6only;
 	unsigned int defer_accept_s;
 	unsigned int fastopen;
+	bool fds;
+	bool creds;
 };
 
 /** struct mn_cred - a process at the other end of a Unix socket, as the kernel knows it */

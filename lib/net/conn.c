@@ -10,6 +10,7 @@
 
 #include "lib/mem/slab.h"
 #include "core/sched.h"
+#include "lib/net/passing.h"
 #include "lib/net/server.h"
 #include "lib/net/socket.h"
 
@@ -191,6 +192,7 @@ int conn_accepted(struct server *server, int fd)
 		return -ENOMEM;
 	stats_add(mn_self, STAT_ACCEPTS, 1);
 	stream_init(&conn->stream, fd);
+	conn->stream.passing = passing_wanted(fd, server->serve->conf.opt);
 	list_add_tail(&server->waiting, &conn->entry);
 	if (server->nr_conns < server->serve->conf.conns_max)
 		conn_start(conn);

@@ -15,6 +15,7 @@
 #include "core/shard.h"
 #include "lib/dns/dns.h"
 #include "lib/mem/mem.h"
+#include "lib/net/passing.h"
 #include "lib/net/socket.h"
 #include "lib/net/sockopt.h"
 #include "lib/net/stream.h"
@@ -267,7 +268,7 @@ static int connect_first(const struct mn_addr *addrs, unsigned int n,
 
 /* ---- streams ---- */
 
-static int stream_over(int fd, struct mn_stream **stream)
+static int stream_over(int fd, const struct mn_connect_conf *conf, struct mn_stream **stream)
 {
 	if (fd < 0)
 		return fd;
@@ -277,6 +278,7 @@ static int stream_over(int fd, struct mn_stream **stream)
 		return -ENOMEM;
 	}
 	stream_init(*stream, fd);
+	(*stream)->passing = passing_wanted(fd, conf->opt);
 	stream_begin(*stream, MN_NEVER);
 	return 0;
 }
@@ -306,7 +308,7 @@ int mn_connect_with(const char *addr, const struct mn_connect_conf *conf, struct
 		fd = connect_one(&to, conf);
 	else if (fd == -EINVAL)
 		fd = connect_name(addr, conf);
-	return stream_over(fd, stream);
+	return stream_over(fd, conf, stream);
 }
 
 int mn_connect(const char *addr, int64_t timeout_ns, struct mn_stream **stream)
@@ -323,5 +325,6 @@ int mn_connect_any(const struct mn_addr *addrs, unsigned int n, const struct mn_
 
 	if (!n)
 		return -EINVAL;
-	return stream_over(connect_first(addrs, n, conf ? conf : &defaults), stream);
+	conf = conf ? conf : &defaults;
+	return stream_over(connect_first(addrs, n, conf), conf, stream);
 }

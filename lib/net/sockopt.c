@@ -58,6 +58,8 @@ int sockopt_apply(int fd, int family, enum sockopt_use use, const struct mn_sock
 		{ SOL_SOCKET, SO_SNDBUF, value(o->send_buffer), o->send_buffer },
 		{ IPPROTO_IPV6, IPV6_V6ONLY, o->v6only == MN_ON,
 		  family == AF_INET6 && o->v6only != MN_DEFAULT },
+		{ SOL_SOCKET, SO_PASSCRED, 1,
+		  family == AF_UNIX && use != SOCKOPT_DGRAM && o->creds },
 	};
 	int err = choices_set(fd, choices, ARRAY_SIZE(choices));
 

@@ -8,6 +8,7 @@
 #include "core/future.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
+#include "lib/net/passing.h"
 #include "lib/net/socket.h"
 #include "lib/net/stream.h"
 
@@ -24,7 +25,8 @@ static void reader_wake(struct mn_stream *stream)
 /* When buffers are short nobody may hold more than one unread, nor get it before it is wanted. */
 static bool in_full(const struct mn_stream *stream)
 {
-	return stream->in_bytes >= stream->limits.in_high || pool_pressed(&mn_self->pool);
+	return stream->in_bytes >= stream->limits.in_high || stream->in_fds >= PASSING_QUEUE ||
+	       pool_pressed(&mn_self->pool);
 }
 
 static void received(struct mn_op *op, int64_t res);
@@ -32,7 +34,10 @@ static void received(struct mn_op *op, int64_t res);
 static void recv_start(struct mn_stream *stream)
 {
 	stream->in_paused = false;
-	op_init(&stream->recv, MN_OP_RECV_STREAM, stream->fd);
+	op_init(&stream->recv, stream->passing ? MN_OP_RECV_PACKETS : MN_OP_RECV_STREAM,
+		stream->fd);
+	if (stream->passing)
+		passing_prepare(&stream->recv);
 	stream->recv.complete = received;
 	op_start(&stream->recv);
 }
@@ -57,8 +62,12 @@ static bool in_append(struct mn_stream *stream, struct mn_chunk *chunk)
 		return false;
 	last = container_of(stream->in_tail, struct mn_chunk, next);
 	end = last->off + last->len;
-	if (chunk->len > last->home->chunk_size - end)
+	if (stream->passing)
+		end += PASSING_ROOM;
+	if (end > last->home->chunk_size || chunk->len > last->home->chunk_size - end ||
+	    (stream->passing && passing_any(chunk)))
 		return false;
+	end = last->off + last->len;
 	memcpy(last->data + end, chunk->data + chunk->off, chunk->len);
 	last->len += chunk->len;
 	pool_put(chunk);
@@ -85,11 +94,20 @@ static void received(struct mn_op *op, int64_t res)
 {
 	struct mn_stream *stream = container_of(op, struct mn_stream, recv);
 
+	if (op->flags & OP_MORE && stream->passing && !passing_unpack(stream, op->chunk)) {
+		passing_drop(stream, op->chunk);
+		pool_put(op->chunk);
+		stream->in_eof = true;
+		mn_op_cancel(op);
+		return;
+	}
 	if (op->flags & OP_MORE) {
 		stats_add(mn_self, STAT_BYTES_IN, op->chunk->len);
 		in_push(stream, op->chunk);
 		return;
 	}
+	if (stream->in_eof)
+		res = 0;
 	if ((stream->moving || stream->held) && res == -ECANCELED && !stream->in_err) {
 		mn_future_resolve(&op->done, 0);
 		return;
@@ -164,6 +182,8 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	if (!stream->in_head)
 		stream->in_tail = &stream->in_head;
 	stream->in_bytes -= chunk->len;
+	if (stream->passing)
+		passing_drop(stream, chunk);
 	stream_touch(stream);
 	*in = chunk_slice(chunk);
 	if (stream->in_bytes <= stream->limits.in_low && !pool_pressed(&mn_self->pool))
@@ -176,18 +196,28 @@ static void read_cancel(void *obj)
 	reader_wake(obj);
 }
 
-int64_t mn_stream_read(struct mn_stream *stream, struct mn_buf *in)
+int stream_in_wait(struct mn_stream *stream)
 {
 	struct mn_fiber *fiber = mn_self->fiber;
 	struct mn_task *reader = stream->reader;
+
+	if (fiber->stop)
+		return fiber->stop;
+	stream->reader = &fiber->task;
+	fiber_park(read_cancel, stream);
+	stream->reader = reader;
+	return 0;
+}
+
+int64_t mn_stream_read(struct mn_stream *stream, struct mn_buf *in)
+{
 	int64_t res;
 
 	while ((res = mn_stream_try_read(stream, in)) == -EAGAIN) {
-		if (fiber->stop)
-			return fiber->stop;
-		stream->reader = &fiber->task;
-		fiber_park(read_cancel, stream);
-		stream->reader = reader;
+		int err = stream_in_wait(stream);
+
+		if (err)
+			return err;
 	}
 	return res;
 }
@@ -329,6 +359,8 @@ void stream_take(struct mn_stream *to, struct mn_stream *from)
 	}
 	from->in_head = NULL;
 	to->in_bytes = from->in_bytes;
+	to->in_fds = from->in_fds;
+	to->passing = from->passing;
 	to->in_ended = from->in_ended;
 	to->in_err = from->in_err;
 	to->shut = from->shut;
@@ -358,6 +390,8 @@ static void in_drop(struct mn_stream *stream)
 		struct mn_buf buf = chunk_slice(chunk);
 
 		stream->in_head = chunk->next;
+		if (stream->passing)
+			passing_drop(stream, chunk);
 		mn_buf_free(&buf);
 	}
 	stream->in_tail = &stream->in_head;

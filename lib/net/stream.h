@@ -34,16 +34,19 @@ struct mn_stream {
 	struct mn_chunk **in_tail;
 	uint32_t in_bytes;
 	bool in_paused;		/* the receive is stopped, or being stopped, for the limit */
+	uint16_t in_fds;	/* descriptors that wait in the queue */
 	bool in_ended;		/* @in_err is final: nothing comes after what is queued */
 	bool aborted;
-	bool shut;		/* for writing */
-	bool served;		/* it is in a struct conn */
 	bool moving;		/* what ends now goes on later, here or on another shard */
-	bool away;		/* another shard looks at it; see lib/net/migrate.c */
-	bool corked;
 	bool held, lent;	/* input, output is somebody's who splices: see lib/net/splice.c */
 	bool unsent;		/* it is in that list of the shard */
 	bool sent;		/* something went out since the idle timer looked */
+	bool passing : 1;	/* descriptors may come along: see lib/net/passing.c */
+	bool in_eof : 1;	/* of such a one: it came as a packet of nothing */
+	bool shut : 1;		/* for writing */
+	bool served : 1;	/* it is in a struct conn */
+	bool away : 1;		/* another shard looks at it; see lib/net/migrate.c */
+	bool corked : 1;
 	int away_err;		/* why it was aborted meanwhile */
 	int in_err, out_err;
 	int fd;
@@ -101,6 +104,9 @@ void stream_in_stop(struct mn_stream *stream);
 void stream_in_go(struct mn_stream *stream);
 void stream_in_over(struct mn_stream *stream, int err);
 void stream_unread(struct mn_stream *stream, struct mn_buf *rest);
+
+/* stream_in_wait - from a fiber, until there may be input: 0, or why the fiber is to stop */
+int stream_in_wait(struct mn_stream *stream);
 
 /* stream_abort - mn_stream_abort() with a reason */
 void stream_abort(struct mn_stream *stream, int err);
