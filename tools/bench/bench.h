@@ -38,6 +38,7 @@ struct bench {
 	double (*measure)(struct bench_case *c);	/* in place of @run: a sample, ns of any clock */
 
 	uint64_t n;				/* operations in a sample; 0: some milliseconds */
+	bool on_request;			/* by a filter that says scale: it takes much */
 };
 
 /* A bench with the drivers that it runs on. */

@@ -19,6 +19,7 @@ MN_APP_PARAM(uint, samples, 31, 1, 100000, "samples of each bench");
 MN_APP_PARAM(bool, list, false, 0, 0, "print the names of the benches and exit");
 
 #define CASES_MAX	256
+#define ON_REQUEST	"scale"	/* how benches begin that take minutes */
 #define RATING_REAL	100	/* drivers below are for tests */
 
 struct plan {
@@ -74,6 +75,9 @@ static int plan_bench(struct plan *plan, const struct bench *bench)
 	const struct driver *const *drv, *chosen;
 	int err;
 
+	if (bench->on_request && !param_list &&
+	    (!param_filter || !strstr(param_filter, ON_REQUEST)))
+		return 0;
 	if (!bench->kind) {
 		err = plan_add(plan, bench, NULL, NULL, NULL);
 		return err || !bench->wakers ? err : plan_wakers(plan, bench);
