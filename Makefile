@@ -119,6 +119,9 @@ bench-io: all
 	$(Q)$(run) $(srctree)/tools/peers/bench-file bin
 	$(Q)$(run) $(srctree)/tools/peers/bench-copy bin
 
+bench-scale: all
+	$(Q)$(run) $(srctree)/tools/bench/scale bin
+
 bench-idle: all
 	$(Q)$(run) $(srctree)/tools/peers/bench-idle --bindir=bin
 
@@ -154,7 +157,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo bench-io bench-idle install setup setup-dev lint check-all check-models check-stress \
+.PHONY: FORCE all check demo bench-echo bench-io bench-idle bench-scale install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif
