@@ -171,7 +171,7 @@ static int ends(int listener, int *fd)
 	if (fd[0] < 0 || getsockname(listener, (struct sockaddr *)&sa, &len) ||
 	    connect(fd[0], (struct sockaddr *)&sa, len))
 		return -errno;
-	fd[1] = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+	fd[1] = accept4(listener, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK);
 	if (fd[1] < 0)
 		return -errno;
 	for (int i = 0; i < 2; i++)
