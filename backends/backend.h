@@ -13,6 +13,14 @@
  * - SEND and SENDMSG send everything or fail: short sends are continued by
  *   the backend. A failed one may have sent a part; when one that was cancelled
  *   ends with -ECANCELED, op->be.num says how many bytes went out.
+ * - SENDMSG_ZC is SENDMSG in two steps, of backends that say so (@zero_copy).
+ *   First, once, it delivers (op_deliver) how the send ended: all bytes, or
+ *   -errno, with op->be.num after -ECANCELED as above; the next send may start.
+ *   The memory, but not the message header and its iovecs, is the kernel's
+ *   until the operation completes: with 0; 1: it was copied after all; or why it
+ *   could not be sent otherwise than by a copy, as it then was: -EOPNOTSUPP (by
+ *   this socket), -ENOMEM, -ENOBUFS. That may take until the peer reads, and may
+ *   come after CLOSE: only the first step can be cancelled.
  * - RECV_STREAM delivers pooled chunks (op_deliver) until the end of the
  *   stream (op_complete 0), an error, or cancellation (-ECANCELED). When the
  *   pool is empty it pauses, and goes on when chunks come back: that is
@@ -131,6 +139,7 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 	struct shard *shard;
+	bool zero_copy;		/* since start(): it has SENDMSG_ZC */
 };
 
 void backend_submit(struct backend *be, struct mn_op *op);

@@ -36,6 +36,7 @@ static const char *const op_names[MN_OP_NR] = {
 	[MN_OP_RECV] = "RECV",
 	[MN_OP_SEND] = "SEND",
 	[MN_OP_SENDMSG] = "SENDMSG",
+	[MN_OP_SENDMSG_ZC] = "SENDMSG_ZC",
 	[MN_OP_RECV_STREAM] = "RECV_STREAM",
 	[MN_OP_ACCEPT_STREAM] = "ACCEPT_STREAM",
 	[MN_OP_CONNECT] = "CONNECT",

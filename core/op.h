@@ -22,6 +22,9 @@ enum op_state {
 #define OP_MORE	0x01	/* this delivery of a multishot operation is not the last */
 #define OP_ONE	0x04	/* RECV_PACKETS: nothing is received beyond what was delivered */
 #define OP_TOLD	0x02	/* RECV_STREAM: a send began since, whose result tells of a reset, too */
+#define OP_PINNED 0x04	/* SENDMSG_ZC: the kernel has yet to say that it needs the memory no more */
+#define OP_COPY	0x08	/* SENDMSG_ZC: what is left is sent with a copy */
+#define OP_SENT	0x10	/* SENDMSG_ZC: how the send ended was delivered */
 
 /* Completes by resolving op->done. */
 void op_resolve(struct mn_op *op, int64_t res);
@@ -81,6 +84,7 @@ static inline void op_complete(struct mn_op *op, int64_t res)
  * For backends: report an item of a multishot operation that stays in flight.
  * RECV_STREAM: @res bytes in op->chunk, whose reference passes to the
  * completion function. RECV_PACKETS: the same, one datagram. ACCEPT_STREAM: @res is a descriptor, which passes too.
+ * SENDMSG_ZC: how the send ended; once, and before the end of the operation.
  */
 static inline void op_deliver(struct mn_op *op, int64_t res)
 {

@@ -9,4 +9,7 @@
 #define URING_ENTER_NO_IOWAIT		(1U << 7)	/* 6.15 */
 #define URING_FEAT_NO_IOWAIT		(1U << 17)
 
+#define URING_SEND_ZC_REPORT_USAGE	(1U << 3)	/* 6.2 */
+#define URING_NOTIF_ZC_COPIED		(1U << 31)
+
 #endif

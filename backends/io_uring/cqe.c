@@ -33,8 +33,7 @@ static void accept_stream(struct uring *u, struct mn_op *op, const struct io_uri
 		uring_resubmit(u, op);
 }
 
-/* Take the bytes that were sent off a message; true when nothing is left. */
-static bool msg_advance(struct msghdr *hdr, size_t n)
+bool uring_msg_advance(struct msghdr *hdr, size_t n)
 {
 	while (hdr->msg_iovlen && n >= hdr->msg_iov->iov_len) {
 		n -= hdr->msg_iov->iov_len;
@@ -60,7 +59,7 @@ static void sent(struct uring *u, struct mn_op *op, int res)
 	if (res > 0)
 		op->be.num += (uint64_t)res;
 	all = op->code == MN_OP_SEND ? op->be.num >= op->buf.len :
-				       msg_advance(op->msg.hdr, (size_t)max(res, 0));
+				       uring_msg_advance(op->msg.hdr, (size_t)max(res, 0));
 	if (all)
 		op_complete(op, (int64_t)op->be.num);
 	else if (op->state == OP_CANCELING)
@@ -129,6 +128,11 @@ unsigned int uring_reap(struct uring *u)
 		switch (cqe->user_data & TAG_MASK) {
 		case TAG_OP:
 			op_reap(u, (struct mn_op *)(uintptr_t)cqe->user_data, cqe);
+			n++;
+			break;
+		case TAG_ZC:
+			uring_zc_reap(u, (struct mn_op *)(uintptr_t)(cqe->user_data & ~TAG_MASK),
+				      cqe);
 			n++;
 			break;
 		case TAG_WAKE:

@@ -33,6 +33,7 @@ static const struct {
 	[URING_MSG_RING] = { "msg_ring", "5.18",
 			     "shards wake each other by eventfd, a system call" },
 	[URING_NO_IOWAIT] = { "no_iowait", "6.15", "an idle shard counts as waiting for I/O" },
+	[URING_SEND_ZC] = { "send_zc", "6.2", "large sends are copied by the kernel" },
 };
 
 BUILD_BUG_ON(ARRAY_SIZE(features) != URING_FEATURES);
@@ -147,19 +148,32 @@ bool uring_flags(unsigned int n, struct uring_plan *plan)
 
 /* ---- the others ---- */
 
-/* Submit one request, and what became of it; its flags. */
-static int request(struct uring *u, unsigned int *flags)
+/* What becomes of a request that was made or submitted; its flags. Of others nobody waits for the rest. */
+static int result(struct uring *u, uint64_t id, unsigned int *flags)
 {
 	struct __kernel_timespec patience = { .tv_sec = 1 };
 	struct io_uring_cqe *cqe;
-	int res = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &patience, NULL);
+	bool found;
+	int res;
 
-	if (res < 0)
-		return res == -ETIME ? -EOPNOTSUPP : res;
-	res = cqe->res;
-	*flags = cqe->flags;
-	io_uring_cqe_seen(&u->ring, cqe);
+	do {
+		res = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &patience, NULL);
+		if (res < 0)
+			return res == -ETIME ? -EOPNOTSUPP : res;
+		res = cqe->res;
+		*flags = cqe->flags;
+		found = cqe->user_data == id;
+		io_uring_cqe_seen(&u->ring, cqe);
+	} while (!found);
 	return res;
+}
+
+static int request(struct uring *u, struct io_uring_sqe *sqe, unsigned int *flags)
+{
+	uint64_t id = u->ring.sq.sqe_tail;
+
+	io_uring_sqe_set_data64(sqe, id);
+	return result(u, id, flags);
 }
 
 /* Receive one byte the way servers will: multishot, into the buffer ring. */
@@ -174,7 +188,7 @@ static int recv_byte(struct uring *u, int fd)
 	io_uring_buf_ring_advance(u->bufs, 1);
 	io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	res = request(u, &flags);
+	res = request(u, sqe, &flags);
 	if (res < 0)
 		return res;
 	return res == 1 && flags & IORING_CQE_F_BUFFER ? 0 : -EOPNOTSUPP;
@@ -204,8 +218,27 @@ static int try_accept(struct uring *u)
 	if (fd < 0)
 		return -errno;
 	io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
-	res = request(u, &flags);
+	res = request(u, sqe, &flags);
 	close(fd);
+	return res == -EOPNOTSUPP ? 0 : res < 0 ? res : -EPROTO;
+}
+
+/* Likewise: a kernel that has it says that of this socket, and lets go of the memory. */
+static int try_send_zc(struct uring *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), res;
+	struct msghdr hdr = { .msg_iovlen = 0 };
+	unsigned int flags = 0;
+
+	if (fd < 0)
+		return -errno;
+	io_uring_prep_sendmsg_zc(sqe, fd, &hdr, MSG_NOSIGNAL);
+	sqe->ioprio = URING_SEND_ZC_REPORT_USAGE;
+	res = request(u, sqe, &flags);
+	close(fd);
+	if (flags & IORING_CQE_F_MORE)
+		result(u, sqe->user_data, &flags);
 	return res == -EOPNOTSUPP ? 0 : res < 0 ? res : -EPROTO;
 }
 
@@ -224,6 +257,8 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 		return try_accept(u);
 	case URING_MSG_RING:
 		return waker_try(u->plan.flags, &costs);
+	case URING_SEND_ZC:
+		return try_send_zc(u);
 	case URING_NO_IOWAIT:
 		return u->ring.features & URING_FEAT_NO_IOWAIT ? 0 : -EINVAL;
 	default:
@@ -234,7 +269,7 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 int uring_find(struct uring *u, struct uring_plan *plan)
 {
 	static const enum uring_feature tried[] = { URING_BUF_RING, URING_MULTISHOT_RECV,
-						    URING_MULTISHOT_ACCEPT };
+						    URING_MULTISHOT_ACCEPT, URING_SEND_ZC };
 	unsigned int wanted = ~uring_mask();
 
 	/* These two are asked for anew with each ring. */

@@ -304,6 +304,7 @@ int uring_start(struct backend *be)
 	uring_refill(u);
 	uring_arm_wake(u);
 	u->messages = u->plan.waker == WAKER_MSG_RING;
+	be->zero_copy = uring_has(u, URING_SEND_ZC);
 	return 0;
 }
 

@@ -47,6 +47,12 @@ static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_
 	sqe->buf_group = 0;
 }
 
+/* What its completion entries have as user_data. */
+static uint64_t op_data(const struct mn_op *op)
+{
+	return (uintptr_t)op | (op->code == MN_OP_SENDMSG_ZC ? TAG_ZC : TAG_OP);
+}
+
 static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->code) {
@@ -62,6 +68,9 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 		break;
 	case MN_OP_SENDMSG:
 		io_uring_prep_sendmsg(sqe, op->fd, op->msg.hdr, MSG_NOSIGNAL | MSG_WAITALL);
+		break;
+	case MN_OP_SENDMSG_ZC:
+		uring_zc_prep(op, sqe);
 		break;
 	case MN_OP_RECVMSG:
 		io_uring_prep_recvmsg(sqe, op->fd, op->msg.hdr, MSG_CMSG_CLOEXEC);
@@ -88,13 +97,13 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 	default:
 		uring_file_prep(op, sqe);
 	}
-	io_uring_sqe_set_data64(sqe, (uintptr_t)op | TAG_OP);
+	io_uring_sqe_set_data64(sqe, op_data(op));
 	op->priv = OP_IN_RING;
 }
 
 static void prep_cancel(struct mn_op *op, struct io_uring_sqe *sqe)
 {
-	io_uring_prep_cancel64(sqe, (uintptr_t)op | TAG_OP, 0);
+	io_uring_prep_cancel64(sqe, op_data(op), 0);
 	io_uring_sqe_set_data64(sqe, TAG_IGNORE);
 	op->priv = OP_IN_RING;
 }
@@ -162,7 +171,10 @@ void uring_cancel(struct backend *be, struct mn_op *op)
 			signal_end();
 		if (op->code == MN_OP_POLL)
 			uring_poll_end(op);
-		op_complete(op, -ECANCELED);
+		if (op->code == MN_OP_SENDMSG_ZC)
+			uring_zc_sent(op, -ECANCELED);
+		else
+			op_complete(op, -ECANCELED);
 		return;
 	}
 	if (op->pprev)

@@ -10,6 +10,7 @@
  *	poll.c	readiness
  *	mounts.c	file systems that are not to be trusted
  *	recv.c	the buffer ring, and receives of streams
+ *	zc.c	sends without a copy, and what the kernel says when it lets go
  *	turn.c	the one system call of a turn
  *	waker.c	waking a shard that waits, and the choice of how
  *	try.c	whether waking by message works here, and what it costs
@@ -30,6 +31,7 @@
 #define TAG_WAKE	1UL	/* the poll of the wake-up eventfd */
 #define TAG_IGNORE	2UL	/* the answer to a cancel request; a wake-up by message */
 #define TAG_UNSENT	3UL	/* a message that failed; the rest is the shard that sleeps */
+#define TAG_ZC		4UL	/* the rest is a MN_OP_SENDMSG_ZC: its result, or that it is let go */
 #define TAG_MASK	7UL
 #define TAG_BITS	3
 
@@ -205,6 +207,14 @@ bool uring_file_waits(struct uring *u, int fd);
 
 /* cqe.c */
 unsigned int uring_reap(struct uring *u);
+
+/* zc.c */
+void uring_zc_prep(struct mn_op *op, struct io_uring_sqe *sqe);
+void uring_zc_reap(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe);
+void uring_zc_sent(struct mn_op *op, int64_t res);
+
+/* uring_msg_advance - take the bytes that were sent off a message; true when nothing is left */
+bool uring_msg_advance(struct msghdr *hdr, size_t n);
 
 /* recv.c */
 void uring_refill(struct uring *u);

@@ -23,6 +23,7 @@ enum mn_opcode {
 	MN_OP_RECV,		/* fd, buf.base, buf.len: result: bytes, 0 at the end */
 	MN_OP_SEND,		/* fd, buf.base, buf.len: all of it; result: bytes */
 	MN_OP_SENDMSG,		/* fd, msg.hdr: all of it; result: bytes. May change its iovecs */
+	MN_OP_SENDMSG_ZC,	/* the same without a copy, of backends that have it; see backend.h */
 	MN_OP_RECV_STREAM,	/* fd: pooled buffers until the end; multishot, see backend.h */
 	MN_OP_ACCEPT_STREAM,	/* fd: connections until an error; multishot, see backend.h */
 	MN_OP_RECV_PACKETS,	/* fd, msg.hdr: datagrams until an error; multishot, see backend.h */
@@ -102,7 +103,7 @@ struct mn_op {
 	/* clang-format off */
 	union {
 		struct { void *base; size_t len; } buf;
-		struct { struct msghdr *hdr; } msg;
+		struct { struct msghdr *hdr; int copied; } msg;	/* SENDMSG_ZC: 1, or why (-errno) */
 		struct { const struct sockaddr *sa; socklen_t len; } addr;
 		struct { const struct sockaddr *sa; socklen_t len; uint16_t mode, backlog; } bind;
 		struct { const struct sockaddr *sa; uint64_t ino; } unbind;
