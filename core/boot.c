@@ -17,6 +17,7 @@
 #include "core/future.h"
 #include "core/reactor.h"
 #include "lib/dns/dns.h"
+#include "lib/net/zerocopy.h"
 #include "lib/process/process.h"
 #include "smp/alien.h"
 #include "smp/call.h"
@@ -167,6 +168,17 @@ static int world_drain(struct mn_world *world)
 	return -ETIMEDOUT;
 }
 
+/* What was sent and not acknowledged yet. */
+static void sends_end(struct mn_world *world)
+{
+	int64_t until_ns = shard_now(mn_self) + ZC_DRAIN_NS;
+
+	if (each_shard(world, zc_drain, &until_ns) <= 0)
+		return;
+	each_shard(world, zc_seal, NULL);
+	each_shard(world, zc_abandon, NULL);
+}
+
 static void shards_stop(struct mn_world *world)
 {
 	void *fibers_left = world_quiesce(world) ? world : NULL;
@@ -177,6 +189,8 @@ static void shards_stop(struct mn_world *world)
 	if (IS_ENABLED(CONFIG_DNS) && !world->boot->err)
 		each_shard(world, resolver_end, NULL);
 	hub_close(world);
+	if (!world->boot->err && !fibers_left)
+		sends_end(world);
 	if (!world->boot->err && world_drain(world))
 		late = true;
 	if (late && !world->result)

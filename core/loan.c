@@ -173,6 +173,7 @@ uint32_t loans_add(struct loans *loans, const struct mn_op *op, const void **dea
 		lend(&to, op->buf.base, op->buf.len);
 		break;
 	case MN_OP_SENDMSG:
+	case MN_OP_SENDMSG_ZC:
 	case MN_OP_RECVMSG:
 		lend_message(&to, op->msg.hdr);
 		break;

@@ -265,6 +265,7 @@ int shard_start(struct shard *s)
 	err = backend_start(s->be);
 	if (err)
 		return err;
+	zc_start(s);
 	if (s->idle.measured)
 		s->idle.budget_ns = budget_for(park_cost_ns(s));
 	shard_clock_read(s);

@@ -21,6 +21,7 @@
 #include "lib/list.h"
 #include "lib/mem/pool.h"
 #include "lib/mem/slab.h"
+#include "lib/net/zerocopy.h"
 #include "lib/signal/hub.h"
 #include "smp/door.h"
 #include "smp/local.h"
@@ -87,6 +88,7 @@ struct shard {
 	struct parcels *parcels;	/* what it shows to other shards */
 	struct locals locals;		/* what it has one of, as all shards do */
 	struct batch *batches;		/* lib/net/out.c: free ones */
+	struct zerocopy zc;
 	struct list stuck;		/* lib/net/shed.c: who waits for output to shrink */
 	struct mn_timer shed;
 	uint64_t stats[STAT_NR];

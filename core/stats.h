@@ -26,6 +26,8 @@ enum stat_id {
 	STAT_ACCEPT_PAUSES,	/* no descriptors left, or the connection limit */
 	STAT_BYTES_IN,
 	STAT_BYTES_OUT,
+	STAT_BYTES_ZC,		/* of these, those that no CPU has copied */
+	STAT_BYTES_ZC_COPIED,	/* and those that were copied all the same, at more expense */
 	STAT_STARVED,		/* receives that paused for want of buffers */
 	STAT_SHED,		/* connections given up for that, since their peers do not read */
 	STAT_CQ_OVERFLOWS,	/* io_uring: completions that did not fit */

@@ -74,6 +74,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	runq_init(&s->runq);
 	s->unsent_tail = &s->unsent;
 	shed_init(s);
+	zc_init(s);
 	list_init(&s->servers);
 	list_init(&s->processes);
 	list_init(&s->disks);

@@ -21,6 +21,14 @@ static inline bool list_empty(const struct list *list)
 	return list->next == list;
 }
 
+static inline void list_add(struct list *head, struct list *entry)
+{
+	entry->prev = head;
+	entry->next = head->next;
+	head->next->prev = entry;
+	head->next = entry;
+}
+
 static inline void list_add_tail(struct list *head, struct list *entry)
 {
 	entry->prev = head->prev;

@@ -64,6 +64,7 @@ static const struct {
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(writer),
+	SUITE_ENTRY(zero_copy),
 	SUITE_ENTRY(splice),
 	SUITE_ENTRY(process),
 	SUITE_ENTRY(file),

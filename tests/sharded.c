@@ -110,6 +110,11 @@ void sharded_run_backend(int i, mn_fiber_fn fn)
 	run_on(backend_kind.start[i / (int)ARRAY_SIZE(nr_shards)]->name, NULL, nr_shards[n], fn);
 }
 
+void sharded_run_shards(const char *backend, unsigned int nr, mn_fiber_fn fn)
+{
+	run_on(backend, NULL, nr, fn);
+}
+
 /* --- services --- */
 
 struct part {

@@ -16,6 +16,9 @@ void sharded_run(int i, mn_fiber_fn fn);
 int sharded_backends(void);
 void sharded_run_backend(int i, mn_fiber_fn fn);
 
+/* The same by name. */
+void sharded_run_shards(const char *backend, unsigned int nr_shards, mn_fiber_fn fn);
+
 /* Chunks that are not in the pool of their shard. */
 unsigned int chunks_out(const struct shard *shard);
 

@@ -72,6 +72,7 @@ SUITE(unix_sockets);
 SUITE(uring_waker);
 SUITE(wake);
 SUITE(writer);
+SUITE(zero_copy);
 
 /*
  * test_skip - leave a test that this machine or configuration cannot run

@@ -43,6 +43,7 @@ struct pool {
 	uint32_t chunk_size;
 	uint32_t chunks_max;
 	uint16_t shard;
+	bool sealed;		/* the end: what is free is not written to any more */
 
 	/* slabs of POOL_CHUNKS_PER_SLAB chunk headers; ids index them */
 	struct mn_chunk *slab[POOL_SLABS_MAX];
@@ -84,8 +85,10 @@ static inline void pool_free(struct pool *pool, struct mn_chunk *chunk)
 		bugf(HERE, "buffer %u of shard %u was freed, which the kernel receives into",
 		     chunk->id, chunk->shard);
 	ledger_freed(chunk->data, pool->chunk_size);
-	poison_free(chunk->data, pool->chunk_size);
 	pool->nr_free++;
+	if (IS_ENABLED(CONFIG_DEBUG) && pool->sealed)
+		return;
+	poison_free(chunk->data, pool->chunk_size);
 	if (IS_ENABLED(CONFIG_DEBUG)) {
 		chunk->next = NULL;
 		*pool->free_tail = chunk;

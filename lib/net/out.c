@@ -13,6 +13,7 @@
 #include "lib/mem/mem.h"
 #include "lib/net/shed.h"
 #include "lib/net/stream.h"
+#include "lib/net/zerocopy.h"
 
 MN_PARAM(uint, out_max, 262144, 4096, 1 << 30, "bytes that a connection may queue for sending");
 
@@ -26,7 +27,7 @@ void batches_free(struct shard *shard)
 	}
 }
 
-static struct batch *batch_get(void)
+struct batch *batch_get(void)
 {
 	struct batch *batch = mn_self->batches;
 
@@ -42,7 +43,7 @@ static struct batch *batch_get(void)
 	return batch;
 }
 
-static void batch_put(struct batch *batch)
+void batch_put(struct batch *batch)
 {
 	for (uint32_t i = 0; i < batch->nr_slices; i++)
 		mn_buf_free(&batch->slice[i]);
@@ -51,7 +52,7 @@ static void batch_put(struct batch *batch)
 	mn_self->batches = batch;
 }
 
-static void batch_prepare(struct batch *batch)
+void batch_prepare(struct batch *batch)
 {
 	for (uint32_t i = 0; i < batch->nr_slices; i++) {
 		batch->iov[i].iov_base = batch->slice[i].data;
@@ -92,6 +93,9 @@ void out_start(struct mn_stream *stream)
 		stream->filling = NULL;
 	}
 	stream->sending = batch;
+	stream->recv.flags |= OP_TOLD;
+	if (batch->bytes >= mn_self->zc.min && zc_send(stream, batch))
+		return;
 	if (batch->nr_slices == 1) {
 		op_init(op, MN_OP_SEND, stream->fd);
 		op->buf.base = batch->slice[0].data;
@@ -102,7 +106,6 @@ void out_start(struct mn_stream *stream)
 		op->msg.hdr = &batch->hdr;
 	}
 	op->complete = out_sent;
-	stream->recv.flags |= OP_TOLD;
 	op_start(op);
 }
 
@@ -173,18 +176,12 @@ void out_resume(struct mn_stream *stream)
 		task_schedule(mn_self, stream->writer);
 }
 
-/* A send was cancelled after @n bytes: the rest of the batch is the first to go out. */
-static void out_unsend(struct mn_stream *stream, size_t n)
+/* The first @n bytes were sent. */
+static struct batch *batch_cut(struct batch *batch, size_t n)
 {
-	struct batch *batch = stream->sending;
 	uint32_t whole = 0;
 
-	BUG_ON(n >= batch->bytes);
-	stream->sending = NULL;
-	stream->sent |= n > 0;
-	stream->out_bytes -= n;
 	batch->bytes -= n;
-	stats_add(mn_self, STAT_BYTES_OUT, n);
 	for (; n >= batch->slice[whole].len; whole++) {
 		n -= batch->slice[whole].len;
 		mn_buf_free(&batch->slice[whole]);
@@ -193,6 +190,20 @@ static void out_unsend(struct mn_stream *stream, size_t n)
 	memmove(batch->slice, batch->slice + whole, batch->nr_slices * sizeof(batch->slice[0]));
 	batch->slice[0].data += n;
 	batch->slice[0].len -= n;
+	return batch;
+}
+
+/* A send was cancelled after @n bytes: the rest of the batch is the first to go out. */
+static void out_unsend(struct mn_stream *stream, size_t n)
+{
+	struct batch *batch = stream->sending;
+
+	BUG_ON(n >= batch->bytes);
+	stream->sending = NULL;
+	stream->sent |= n > 0;
+	stream->out_bytes -= n;
+	stats_add(mn_self, STAT_BYTES_OUT, n);
+	batch = batch->stream ? zc_split(batch, n) : batch_cut(batch, n);
 	batch->next = stream->queued;
 	stream->queued = batch;
 	if (!batch->next)
@@ -230,25 +241,25 @@ void out_take(struct mn_stream *to, struct mn_stream *from)
 	from->out_bytes = 0;
 }
 
-static void out_sent(struct mn_op *op, int64_t res)
+void out_ended(struct mn_stream *stream, int64_t res, size_t n)
 {
-	struct mn_stream *stream = container_of(op, struct mn_stream, send);
 	struct batch *batch = stream->sending;
 
 	if (res == -ECANCELED && stream->moving && !stream->out_err) {
-		out_unsend(stream, op->be.num);
-		mn_future_resolve(&op->done, 0);
+		out_unsend(stream, n);
+		mn_future_resolve(&stream->send.done, 0);
 		return;
 	}
 	stream->sending = NULL;
 	stream->out_bytes -= batch->bytes;
 	stream->sent = true;
-	batch_put(batch);
+	if (!batch->stream)	/* else the kernel may hold it still */
+		batch_put(batch);
 	if (res >= 0)
 		stats_add(mn_self, STAT_BYTES_OUT, res);
 	else if (!stream->out_err)
 		stream->out_err = (int)res;
-	mn_future_resolve(&op->done, 0);
+	mn_future_resolve(&stream->send.done, 0);
 	if (res < 0)
 		stream_in_fail(stream, (int)res);
 	if (stream->out_err)
@@ -257,6 +268,30 @@ static void out_sent(struct mn_op *op, int64_t res)
 		out_start(stream);
 	if (stream->writer)
 		task_schedule(mn_self, stream->writer);
+}
+
+static void out_sent(struct mn_op *op, int64_t res)
+{
+	out_ended(container_of(op, struct mn_stream, send), res, op->be.num);
+}
+
+/* The batch's, when that is sent without a copy. */
+static struct mn_op *out_op(struct mn_stream *stream)
+{
+	struct batch *batch = stream->sending;
+
+	return batch && batch->stream ? &batch->op : &stream->send;
+}
+
+void out_cancel(struct mn_stream *stream)
+{
+	mn_op_cancel(out_op(stream));
+}
+
+void out_cancel_wait(struct mn_stream *stream)
+{
+	if (mn_op_in_flight(out_op(stream)))
+		fiber_wait(&stream->send.done);
 }
 
 static void write_cancel(void *obj)

@@ -11,6 +11,7 @@
 #include "lib/net/passing.h"
 #include "lib/net/socket.h"
 #include "lib/net/stream.h"
+#include "lib/net/zerocopy.h"
 
 MN_PARAM(uint, in_max, 65536, 4096, 1 << 30, "received bytes that a connection may queue");
 
@@ -235,7 +236,7 @@ void stream_abort(struct mn_stream *stream, int err)
 	if (!stream->out_err)
 		stream->out_err = err;
 	mn_op_cancel(&stream->recv);
-	mn_op_cancel(&stream->send);
+	out_cancel(stream);
 	reader_wake(stream);
 	if (stream->writer)
 		task_schedule(mn_self, stream->writer);
@@ -329,9 +330,9 @@ void stream_quiet(struct mn_stream *stream)
 	mn_timer_cancel(&stream->idle);
 	out_quiet(stream);
 	mn_op_cancel(&stream->recv);
-	mn_op_cancel(&stream->send);
+	out_cancel(stream);
 	end_wait(&stream->recv);
-	end_wait(&stream->send);
+	out_cancel_wait(stream);
 }
 
 void stream_resume(struct mn_stream *stream)
@@ -366,6 +367,7 @@ void stream_take(struct mn_stream *to, struct mn_stream *from)
 	to->shut = from->shut;
 	to->limits = from->limits;
 	out_take(to, from);
+	to->zc = from->zc;
 	to->sent = from->sent;
 	to->active_ns = from->active_ns;
 	to->idle_ns = from->idle_ns;
@@ -379,6 +381,7 @@ void stream_moved(struct mn_stream *stream)
 	stream->aborted = true;
 	stream->in_err = stream->out_err = -ENOTCONN;
 	stream->fd = -1;
+	zc_forget(stream);
 	out_drop(stream);
 }
 
@@ -409,7 +412,8 @@ int stream_end(struct mn_stream *stream)
 	out_quiet(stream);
 	stream_abort(stream, err ? err : -ECANCELED);
 	end_wait(&stream->recv);
-	end_wait(&stream->send);
+	out_cancel_wait(stream);
+	zc_forget(stream);
 	mn_timer_cancel(&stream->idle);
 	in_drop(stream);
 	out_drop(stream);

@@ -25,6 +25,13 @@ struct batch {
 	struct mn_buf slice[BATCH_SLICES];
 	struct msghdr hdr;
 	struct iovec iov[BATCH_SLICES];
+
+	/* while it is sent without a copy; see zerocopy.h */
+	struct mn_op op;
+	struct mn_stream *stream;	/* whose send it is, or was; NULL: it has ended, or moved */
+	struct batch *rest;		/* for what of it is not sent after all */
+	uint32_t nr_pinned;		/* slices at first */
+	struct list entry;		/* of the shard's */
 };
 
 struct mn_stream {
@@ -34,11 +41,11 @@ struct mn_stream {
 	struct mn_chunk **in_tail;
 	uint32_t in_bytes;
 	bool in_paused;		/* the receive is stopped, or being stopped, for the limit */
+	uint8_t zc;		/* enum zc_proof, zerocopy.h */
 	uint16_t in_fds;	/* descriptors that wait in the queue */
 	bool in_ended;		/* @in_err is final: nothing comes after what is queued */
 	bool aborted;
 	bool moving;		/* what ends now goes on later, here or on another shard */
-	bool held, lent;	/* input, output is somebody's who splices: see lib/net/splice.c */
 	bool unsent;		/* it is in that list of the shard */
 	bool sent;		/* something went out since the idle timer looked */
 	bool passing : 1;	/* descriptors may come along: see lib/net/passing.c */
@@ -47,6 +54,8 @@ struct mn_stream {
 	bool served : 1;	/* it is in a struct conn */
 	bool away : 1;		/* another shard looks at it; see lib/net/migrate.c */
 	bool corked : 1;
+	bool held : 1, lent : 1; /* input, output is somebody's who splices: see lib/net/splice.c */
+	uint16_t nr_pinned;	/* batches that the kernel holds still, or sends: see zerocopy.h */
 	int away_err;		/* why it was aborted meanwhile */
 	int in_err, out_err;
 	int fd;
@@ -124,6 +133,18 @@ void out_drop(struct mn_stream *stream);
 void out_start(struct mn_stream *stream);
 void out_resume(struct mn_stream *stream);	/* it is not lent any more */
 void out_quiet(struct mn_stream *stream);	/* it moves, or ends: nothing is to be sent any more */
+void out_cancel(struct mn_stream *stream);	/* the send that is in flight, if any */
+void out_cancel_wait(struct mn_stream *stream);	/* until there is none; from a fiber */
+
+/* batch_get - an empty one, or NULL; batch_put - with the slices that are left in it */
+struct batch *batch_get(void);
+void batch_put(struct batch *batch);
+
+/* batch_prepare - its slices as a message */
+void batch_prepare(struct batch *batch);
+
+/* out_ended - how the send of stream->sending ended; after -ECANCELED, @n bytes of it went out */
+void out_ended(struct mn_stream *stream, int64_t res, size_t n);
 
 /* out_reserve - as many batches as another stream has; out_take - fill them with its slices */
 int out_reserve(struct mn_stream *to, const struct mn_stream *from);
