@@ -182,6 +182,29 @@ START_TEST(listeners_of_a_port_get_connections_in_turn)
 }
 END_TEST
 
+/* Who connects has a port that nobody else has. */
+START_TEST(every_client_has_a_port_of_its_own)
+{
+	struct mn_world world;
+	struct sockaddr_in sa, name;
+	in_port_t seen[8];
+
+	ck_assert(world_begin(&world, "mem", 1));
+	listener(&sa, 8);
+	for (int i = 0; i < 8; i++) {
+		int fd = do_socket();
+
+		ck_assert_int_eq(do_connect(fd, &sa), 0);
+		ck_assert_int_gt(do_name(MN_OP_GETSOCKNAME, fd, &name), 0);
+		seen[i] = name.sin_port;
+		ck_assert(seen[i] && seen[i] != sa.sin_port);
+		for (int j = 0; j < i; j++)
+			ck_assert_int_ne(seen[i], seen[j]);
+	}
+	world_end(&world);
+}
+END_TEST
+
 TCase *tcase_backend_mem(void)
 {
 	TCase *tc = tcase_create("mem");
@@ -191,6 +214,7 @@ TCase *tcase_backend_mem(void)
 	tcase_add_test(tc, a_world_in_which_nothing_can_happen_ends);
 	tcase_add_test(tc, two_shards_on_one_thread_echo_to_each_other);
 	tcase_add_test(tc, the_clock_moves_when_told_and_never_back);
+	tcase_add_test(tc, every_client_has_a_port_of_its_own);
 	tcase_add_test(tc, listeners_of_a_port_get_connections_in_turn);
 	return tc;
 }

@@ -80,8 +80,6 @@ static void lossless(const char *bind, bool connected, size_t size_max)
 
 static int lossless_fiber(void *arg)
 {
-	if (no_datagrams())
-		return 0;
 	lossless(at, true, 0);
 	lossless(name, true, 0);
 	lossless(at, false, 0);
@@ -103,8 +101,6 @@ static int back_fiber(void *arg)
 	struct mn_packet packet;
 	char text[MN_ADDR_TEXT_MAX];
 
-	if (no_datagrams())
-		return 0;
 	server = dgram(&(struct mn_dgram_conf){ .bind = at });
 	client = dgram(&(struct mn_dgram_conf){ .bind = name, .connect = at });
 	packet_put(client, 3, 2000);
@@ -160,7 +156,7 @@ static int seqpacket_fiber(void *arg)
 {
 	static const char *const where[] = { at, name };
 
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	for (size_t w = 0; w < ARRAY_SIZE(where); w++) {
 		struct mn_dgram *listener = listening(where[w]), *client;
@@ -203,7 +199,7 @@ static int ended_fiber(void *arg)
 	struct mn_packet packet;
 	struct mn_fiber *fiber;
 
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	listener = listening(name);
 	client = connecting(name);
@@ -277,7 +273,7 @@ static int pass_fiber(void *arg)
 	struct mn_dgram *server, *client, *listener;
 	int before;
 
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	server = dgram(&(struct mn_dgram_conf){ .bind = name });
 	client = dgram(&(struct mn_dgram_conf){ .connect = name });
@@ -370,7 +366,7 @@ static void many_fds(const struct mn_dgram_conf *conf)
 
 static int many_fiber(void *arg)
 {
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	many_fds(&(struct mn_dgram_conf){ .bind = name });
 	many_fds(&(struct mn_dgram_conf){ .bind = name, .creds = true });
@@ -393,7 +389,7 @@ static int emfile_fiber(void *arg)
 	struct mn_dgram *d;
 	int end[2];
 
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	d = dgram(&(struct mn_dgram_conf){ .bind = name });
 	ck_assert_int_eq(pipe(end), 0);
@@ -424,7 +420,7 @@ static int creds_fiber(void *arg)
 	struct mn_dgram *server, *client;
 	struct mn_packet packet;
 
-	if (no_datagrams())
+	if (is_virtual())
 		return 0;
 	for (size_t size_max = 0; size_max <= 65536; size_max += 65536) {
 		server = dgram(&(struct mn_dgram_conf){

@@ -28,7 +28,7 @@ bool packet_is(const struct mn_packet *packet, uint64_t from, size_t len);
 void packet_expect(struct mn_dgram *d, uint64_t from, size_t len);
 void packet_put(struct mn_dgram *d, uint64_t from, size_t len);
 
-/* The mem backend has none: true if that is so. */
-bool no_datagrams(void);
+/* On the mem backend, which has neither seqpackets nor descriptors that come along: true if so. */
+bool is_virtual(void);
 
 #endif

@@ -14,6 +14,7 @@ struct dgram_script {
 	mn_fiber_fn fn;
 	const char *addr;	/* "unix:" is a file in the directory of the script */
 	bool seqpacket;
+	bool real;		/* needs files, or descriptors: not in a virtual world */
 };
 
 bool is_udp(const struct dgram_script *s);

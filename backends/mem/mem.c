@@ -161,7 +161,7 @@ static int64_t op_try(struct membe *m, struct mn_op *op)
 
 static bool is_item(const struct mn_op *op, int64_t res)
 {
-	return (op->code == MN_OP_RECV_STREAM && res > 0) ||
+	return ((op->code == MN_OP_RECV_STREAM || op->code == MN_OP_RECV_PACKETS) && res > 0) ||
 	       (op->code == MN_OP_ACCEPT_STREAM && res >= 0);
 }
 

@@ -258,6 +258,8 @@ int64_t net_try(struct net *net, struct pool *pool, struct mn_op *op)
 
 	if (!sock)
 		return -EBADF;
+	if (sock->dgram)
+		return dgram_try(net, sock, pool, op);
 	switch (op->code) {
 	case MN_OP_POLL:
 		return try_poll(sock, op->poll.events);

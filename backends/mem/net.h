@@ -6,6 +6,7 @@
  *
  *	socket.c	names, descriptors, the calls that never wait
  *	net.c		transfers, accepting, connecting: what may have to wait
+ *	dgram.c		datagrams
  *	mem.c		the backend: queues, turns, the clock
  */
 #ifndef BACKENDS_MEM_NET_H
@@ -39,6 +40,8 @@ struct name {
 
 enum sock_state { SOCK_FRESH, SOCK_LISTENING, SOCK_CONNECTED };
 
+struct net_packet;
+
 struct sock {
 	enum sock_state state;
 	int fd; /* -1 while in a backlog */
@@ -57,6 +60,14 @@ struct sock {
 
 	struct name local, remote;
 	bool bound, reuseaddr, reuseport;
+
+	/* datagrams: those that wait for it; see dgram.c */
+	bool dgram;
+	int family;
+	struct net_packet *packets, **packets_last;
+	uint32_t nr_packets, packets_cost;
+	uint32_t receive_max, send_max;
+	uint32_t drops;
 
 	/* a listener's connections, and the link in it */
 	struct sock *first, **last;
@@ -120,6 +131,12 @@ void sock_free(struct sock *sock);
 int sock_install(struct net *net, struct sock *sock); /* its descriptor, or -errno */
 struct sock *net_listener(struct net *net, const struct name *name);
 void sock_name_from(struct net *net, struct sock *sock, const struct name *remote);
+int name_set(struct name *name, const struct sockaddr *sa, socklen_t len);
+void name_host_from(struct name *name, const struct name *other); /* if it has none */
+void name_port_any(struct net *net, struct name *name); /* one that nobody has */
+
+/* Could what is sent to one of them be meant for the other? */
+bool name_overlaps(const struct name *a, const struct name *b);
 int64_t net_call(struct net *net, struct mn_op *op); /* those that complete inline */
 
 /* net.c */
@@ -134,5 +151,13 @@ int64_t net_try(struct net *net, struct pool *pool, struct mn_op *op);
 uint64_t net_ended(struct net *net, struct mn_op *op);
 
 #define NO_BUFFER (INT64_MIN + 1) /* of RECV_STREAM: the pool is empty */
+
+/* dgram.c: the same for sockets that are for datagrams */
+void dgram_init(struct sock *sock);
+void dgram_close(struct net *net, struct sock *sock);
+int64_t dgram_try(struct net *net, struct sock *sock, struct pool *pool, struct mn_op *op);
+int64_t dgram_send(struct net *net, struct sock *sock, struct mn_op *op);
+void dgram_setopt(struct sock *sock, int name, int value);
+int64_t dgram_getopt(const struct sock *sock, struct mn_op *op);
 
 #endif

@@ -12,7 +12,7 @@
 
 /* ---- names: bytes, of which a port and a wildcard are known ---- */
 
-static uint16_t *name_port(struct name *name)
+static uint16_t *name_port(const struct name *name)
 {
 	switch (name->sa.ss_family) {
 	case AF_INET:
@@ -43,8 +43,7 @@ static bool name_is_any(const struct name *name)
 	return !memcmp(host, zero, len);
 }
 
-/* Could a connection to one of them be meant for the other? */
-static bool name_overlaps(struct name *a, struct name *b)
+bool name_overlaps(const struct name *a, const struct name *b)
 {
 	size_t len;
 	const void *host = name_host(a, &len);
@@ -58,7 +57,7 @@ static bool name_overlaps(struct name *a, struct name *b)
 	return name_is_any(a) || name_is_any(b) || !memcmp(host, name_host(b, &len), len);
 }
 
-static int name_set(struct name *name, const struct sockaddr *sa, socklen_t len)
+int name_set(struct name *name, const struct sockaddr *sa, socklen_t len)
 {
 	if (len < sizeof(sa->sa_family) || len > sizeof(name->sa))
 		return -EINVAL;
@@ -66,6 +65,16 @@ static int name_set(struct name *name, const struct sockaddr *sa, socklen_t len)
 	memcpy(&name->sa, sa, len);
 	name->len = len;
 	return 0;
+}
+
+void name_host_from(struct name *name, const struct name *other)
+{
+	struct name host = *other;
+
+	if (!name_is_any(name))
+		return;
+	*name_port(&host) = *name_port(name);
+	*name = host;
 }
 
 static int64_t name_get(const struct name *name, struct mn_op *op)
@@ -84,7 +93,8 @@ static struct sock *net_conflict(struct net *net, struct sock *sock, struct name
 	for (unsigned int i = 0; i < net->fd_end; i++) {
 		struct sock *other = net->fds[i];
 
-		if (!other || other == sock || !other->bound || !name_overlaps(&other->local, name))
+		if (!other || other == sock || !other->bound || other->dgram != sock->dgram ||
+		    !name_overlaps(&other->local, name))
 			continue;
 		if (sock->reuseport && other->reuseport)
 			continue;
@@ -121,19 +131,25 @@ static int port_assign(struct net *net, struct name *name)
 	return -EADDRINUSE;
 }
 
+void name_port_any(struct net *net, struct name *name)
+{
+	*name_port(name) = 0;
+	port_assign(net, name);
+}
+
 /* An end that connects is on the same host, at a port of its own. */
 void sock_name_from(struct net *net, struct sock *sock, const struct name *remote)
 {
+	struct name local = *remote;
+
 	sock->remote = *remote;
 	if (sock->local.len)
 		return;
-	sock->local = *remote;
-	if (!name_port(&sock->local)) {
-		sock->local.len = sizeof(sa_family_t);	/* it has no name */
-	} else {
-		*name_port(&sock->local) = 0;
-		port_assign(net, &sock->local);
-	}
+	if (!name_port(&local))
+		local.len = sizeof(sa_family_t);	/* it has no name */
+	else
+		name_port_any(net, &local);
+	sock->local = local;
 }
 
 void net_open(struct net *net, void (*kick)(struct op_queue *waiting))
@@ -151,9 +167,21 @@ struct sock *net_sock(struct net *net, int fd)
 	return net->fds[fd - NET_FD_FIRST];
 }
 
-struct sock *sock_new(void)
+static struct sock *sock_alloc(void)
 {
 	struct sock *sock = mem_alloc(sizeof(*sock));
+
+	if (!sock)
+		return NULL;
+	sock->fd = -1;
+	sock->last = &sock->first;
+	op_queue_init(&sock->waiting);
+	return sock;
+}
+
+struct sock *sock_new(void)
+{
+	struct sock *sock = sock_alloc();
 
 	if (!sock)
 		return NULL;
@@ -162,15 +190,13 @@ struct sock *sock_new(void)
 		mem_free(sock);
 		return NULL;
 	}
-	sock->fd = -1;
-	sock->last = &sock->first;
-	op_queue_init(&sock->waiting);
 	return sock;
 }
 
 void sock_free(struct sock *sock)
 {
-	mem_unmap(sock->data, NET_PIPE_BYTES);
+	if (sock->data)
+		mem_unmap(sock->data, NET_PIPE_BYTES);
 	mem_free(sock);
 }
 
@@ -223,14 +249,18 @@ struct sock *net_listener(struct net *net, const struct name *name)
 
 static int64_t net_socket(struct net *net, struct mn_op *op)
 {
+	int type = op->socket.type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct sock *sock;
 	int fd;
 
-	if ((op->socket.type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM)
+	if (type != SOCK_STREAM && type != SOCK_DGRAM)
 		return -EPROTONOSUPPORT;
-	sock = sock_new();
+	sock = type == SOCK_DGRAM ? sock_alloc() : sock_new();
 	if (!sock)
 		return -ENOMEM;
+	sock->family = op->socket.family;
+	if (type == SOCK_DGRAM)
+		dgram_init(sock);
 	fd = sock_install(net, sock);
 	if (fd < 0)
 		sock_free(sock);
@@ -258,6 +288,8 @@ static int64_t sock_bind(struct net *net, struct sock *sock, struct mn_op *op)
 
 static int64_t sock_listen(struct net *net, struct sock *sock, int backlog)
 {
+	if (sock->dgram)
+		return -EOPNOTSUPP;
 	if (sock->state == SOCK_CONNECTED || !sock->bound)
 		return -EINVAL;
 	if (sock->state == SOCK_FRESH && net_conflict(net, sock, &sock->local, true))
@@ -273,6 +305,8 @@ static int64_t sock_setopt(struct sock *sock, struct mn_op *op)
 		sock->reuseport = op->sockopt.value;
 	if (op->sockopt.level == SOL_SOCKET && op->sockopt.name == SO_REUSEADDR)
 		sock->reuseaddr = op->sockopt.value;
+	if (op->sockopt.level == SOL_SOCKET && sock->dgram)
+		dgram_setopt(sock, op->sockopt.name, op->sockopt.value);
 	return 0;
 }
 
@@ -321,6 +355,8 @@ static int64_t sock_close(struct net *net, struct sock *sock)
 		sock_free(queued);
 	}
 	sock_disconnect(net, sock);
+	if (sock->dgram)
+		dgram_close(net, sock);
 	net->fds[i] = NULL;
 	net->nr_fds--;
 	net->fd_free = min(net->fd_free, i);
@@ -384,6 +420,10 @@ int64_t net_call(struct net *net, struct mn_op *op)
 		return sock_bind(net, sock, op);
 	case MN_OP_UNIX_BIND:
 		return sock_bind(net, sock, op);
+	case MN_OP_SEND_PACKETS:
+		return sock->dgram ? dgram_send(net, sock, op) : -EOPNOTSUPP;
+	case MN_OP_GETSOCKOPT:
+		return sock->dgram ? dgram_getopt(sock, op) : -EOPNOTSUPP;
 	case MN_OP_CONNECT_NOW:
 		return sock_connect_now(net, op);
 	case MN_OP_LISTEN:

@@ -8,7 +8,9 @@
  * buffer fills, and then UDP loses what comes, and counts it; who sends to a
  * Unix socket waits.
  *
- * Not in the virtual world of the mem backend: -EPROTONOSUPPORT.
+ * In the virtual world of the mem backend there are no seqpackets
+ * (-EPROTONOSUPPORT), no multicast, and no descriptors or credentials that come
+ * along (-EOPNOTSUPP).
  */
 #ifndef MINISS_DGRAM_H
 #define MINISS_DGRAM_H
