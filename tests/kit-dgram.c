@@ -28,8 +28,10 @@ const char *kit_addr(const struct dgram_script *s)
 {
 	static char text[MN_ADDR_TEXT_MAX];
 
-	if (strcmp(s->addr, "unix:") != 0)
+	if (is_udp(s))
 		return s->addr;
+	if (s->addr[5])
+		return own_name(s->addr);
 	snprintf(text, sizeof(text), "unix:%s", in_dir("socket"));
 	return text;
 }
@@ -46,7 +48,7 @@ void two_open(struct two *t, const struct dgram_script *s, struct mn_dgram_conf 
 	dgram_text(t->server, text);
 	client.connect = text;
 	if (!is_udp(s) && !s->seqpacket)
-		client.bind = "unix:@mn-test-kit-dgram-client";
+		client.bind = own_name("unix:@mn-test-kit-client");
 	t->client = dgram(&client);
 	if (!s->seqpacket)
 		return;
@@ -232,7 +234,7 @@ static int unconnected(void *arg)
 	const struct dgram_script *s = arg;
 	struct mn_dgram *one = dgram(&(struct mn_dgram_conf){ .bind = kit_addr(s) });
 	struct mn_dgram *two = dgram(&(struct mn_dgram_conf){
-		.bind = is_udp(s) ? s->addr : "unix:@mn-test-kit-dgram-client" });
+		.bind = is_udp(s) ? s->addr : own_name("unix:@mn-test-kit-client") });
 	struct mn_packet packet;
 	struct mn_addr to, peer;
 

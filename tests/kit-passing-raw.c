@@ -14,15 +14,15 @@
 
 static int raw_peer(struct mn_stream **stream, const struct mn_sockopt *opt)
 {
+	const char *name = own_name("unix:@mn-test-kit-raw");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + 16);
+	socklen_t len = (socklen_t)(sizeof(sa_family_t) + strlen(name) - 5);
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
 
-	memcpy(un.sun_path + 1, "mn-test-kit-raw0", 16);
+	memcpy(un.sun_path + 1, name + 6, strlen(name) - 6);
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&un, len), 0);
 	ck_assert_int_eq(listen(listener, 1), 0);
-	ok(mn_connect_with("unix:@mn-test-kit-raw0", &(struct mn_connect_conf){ .opt = opt },
-			   stream));
+	ok(mn_connect_with(name, &(struct mn_connect_conf){ .opt = opt }, stream));
 	fd = accept(listener, (struct sockaddr *)&un, &len);
 	ck_assert_int_ge(fd, 0);
 	close(listener);

@@ -32,7 +32,7 @@ static int at_addr(void *arg)
 
 	if (mn_self->virtual_time && !strchr(s->addr, '.'))
 		return RUN_SKIPPED;
-	return s->fn((void *)(uintptr_t)s->addr);
+	return s->fn((void *)(uintptr_t)(strchr(s->addr, '@') ? own_name(s->addr) : s->addr));
 }
 
 /* What the other end has to say, wherever it ran. */

@@ -14,6 +14,7 @@
 
 #include "backends/io_uring/features.h"
 #include "core/compiler.h"
+#include "tests/denied.h"
 #include "tests/suites.h"
 
 /* clang-format off */
@@ -85,6 +86,7 @@ static const struct {
 	SUITE_ENTRY(program),
 	SUITE_ENTRY(integration),
 	SUITE_ENTRY(cp),
+	SUITE_ENTRY(denied),
 	SUITE_ENTRY(faults),
 	SUITE_ENTRY(build),
 };
@@ -176,6 +178,11 @@ int main(int argc, char **argv)
 	}
 	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_MASK"))
 		uring_mask_set(getenv("MINISS_IO_URING_MASK"));
+	if (getenv("MN_TEST_DENY") && deny_as_named(getenv("MN_TEST_DENY"))) {
+		fprintf(stderr, "mn-test: MN_TEST_DENY=%s: it should be EPERM or ENOSYS\n",
+			getenv("MN_TEST_DENY"));
+		return 2;
+	}
 	/* Standard output may be a pipe, and tests are forked from here. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	srunner_run_all(runner, CK_SILENT);

@@ -38,7 +38,7 @@ START_TEST(a_world_in_memory_has_nothing_to_mend)
 	const struct spawn how = { .nofile = 4096 };
 
 	need_backend("mem");
-	doctor(&how, ARGS(HELLO, "--backend=mem"), 0);
+	doctor(&how, ARGS(HELLO, "--backend=mem"), io_uring_is_denied());
 }
 END_TEST
 

@@ -233,13 +233,23 @@ static const struct {
 	{ { "mn-echo", "--listen=foo", "--help" }, { "--listen=" } },
 };
 
+/* Where io_uring is denied there is something to mend. */
+static int doctor_code(const char *const *argv)
+{
+	bool doctor = false;
+
+	for (; *argv; argv++)
+		doctor |= !strcmp(*argv, "--doctor");
+	return doctor && io_uring_is_denied();
+}
+
 START_TEST(what_was_asked_for_is_printed)
 {
 	int code;
 
 	need_memlock();
 	code = program_run(&p, NULL, requests[_i].argv);
-	ck_assert_msg(code == 0, "%d: %s", code, program_err(&p));
+	ck_assert_msg(code == doctor_code(requests[_i].argv), "%d: %s", code, program_err(&p));
 	program_said(program_out(&p), requests[_i].says);
 	ck_assert_int_eq(program_nr_lines(&p), 0);
 }
@@ -247,6 +257,7 @@ END_TEST
 
 START_TEST(the_doctor_measures_each_waker)
 {
+	const char *const doctor[] = { "mn-hello", "--cpus=2", "--doctor", NULL };
 	cpu_set_t cpus;
 
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
@@ -254,7 +265,7 @@ START_TEST(the_doctor_measures_each_waker)
 		test_skip("there is one CPU");
 	need_backend(serving[_i]);
 	need_memlock();
-	ck_assert_int_eq(program_run(&p, NULL, ARGS("mn-hello", "--cpus=2", "--doctor")), 0);
+	ck_assert_int_eq(program_run(&p, NULL, doctor), doctor_code(doctor));
 	ck_assert_int_eq(program_nr_lines(&p), 0);
 	if (!strstr(program_out(&p), "\nwaking a shard that sleeps:\n"))
 		test_skip("less than two whole CPUs");

@@ -46,6 +46,16 @@ const char *in_dir(const char *name)
 	return path[i];
 }
 
+const char *own_name(const char *text)
+{
+	static char name[4][128];
+	static unsigned int i;
+
+	i = (i + 1) % ARRAY_SIZE(name);
+	snprintf(name[i], sizeof(name[i]), "%s-%d", text, (int)getpid());
+	return name[i];
+}
+
 static void dir_make(void)
 {
 	const char *tmp = getenv("TMPDIR");

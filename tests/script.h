@@ -33,6 +33,9 @@ void note_bytes(const void *base, size_t len);
 /* in_dir - the path of a name in the directory of the script; valid for a few more calls */
 const char *in_dir(const char *name);
 
+/* own_name - "unix:@..." with something of this process in it: tests run beside each other */
+const char *own_name(const char *text);
+
 /* Must succeed, and is noted. */
 #define ok(call)	ck_assert_int_eq(note(call), 0)
 #define is(call, res)	ck_assert_int_eq(note(call), res)

@@ -173,6 +173,8 @@ int program_nr_lines(struct program *p)
 		text++;
 		n--;
 	}
+	if (strstr(program_err(p), "seccomp?); trying ") && io_uring_is_denied())
+		n--;
 	for (text = program_err(p); (text = strstr(text, "RLIMIT_MEMLOCK")); text++)
 		n--;
 	if (strstr(program_err(p), "RLIMIT_MEMLOCK is too low") &&
@@ -379,6 +381,13 @@ const char *lacks_backend(const char *name)
 	}
 	snprintf(why, sizeof(why), "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
 	return strstr(why, " works") ? NULL : why;
+}
+
+bool io_uring_is_denied(void)
+{
+	const char *why = lacks_backend("io_uring");
+
+	return why && strstr(why, "seccomp?");
 }
 
 unsigned int serving_start(struct program *p, const char *backend, const struct spawn *how,

@@ -104,6 +104,9 @@ bool have_strace(void);
 bool have_root(void);
 const char *lacks_backend(const char *name); /* the reason, or NULL */
 
+/* It is built, and the system, or a filter (tests/denied.c), does not let us: programs say so. */
+bool io_uring_is_denied(void);
+
 /* Users without privilege may lock too little for several rings: 64 KiB once were usual. */
 bool memlock_is_short(void);
 

@@ -25,6 +25,7 @@ SUITE(connect);
 SUITE(core);
 SUITE(core_shard);
 SUITE(cp);
+SUITE(denied);
 SUITE(disk);
 SUITE(dns);
 SUITE(dgram);
