@@ -58,7 +58,7 @@ export CC CC_VERSION_TEXT PYTHON3
 include $(srctree)/scripts/Kbuild.include
 include $(srctree)/scripts/Makefile.kconfig
 
-no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models check-stress
+no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models check-stress bench-gate bench-history
 ifneq ($(filter-out $(no-config),$(or $(MAKECMDGOALS),all)),)
 
 include include/config/auto.conf
@@ -135,6 +135,14 @@ $(shell mkdir -p $(sort $(dir $(targets))))
 
 endif
 
+# In a configuration of its own, gate/ here: see tools/bench/gate.
+bench-gate:
+	$(Q)$(run) MAKEFLAGS= $(MAKE) -s -C $(srctree) O=$(CURDIR)/gate gate_defconfig > /dev/null
+	$(Q)$(run) MAKEFLAGS= $(MAKE) -s -j$$(nproc) -C $(srctree) O=$(CURDIR)/gate bin/mn-bench > /dev/null
+	$(Q)$(run) $(srctree)/tools/bench/gate gate/bin $(UPDATE)
+bench-history:
+	$(Q)$(PYTHON3) $(srctree)/tools/bench/history.py $(srctree)/tools/bench/gate.history gate-history.html
+
 # Programs that may call make themselves start without this one's flags.
 run := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CC
 
@@ -149,7 +157,7 @@ format:
 
 clean:
 	$(Q)rm -rf $(addprefix ./,core backends timers smp lib samples tools tests bin include \
-		miniss*.o .miniss*.cmd lint check-all check-models check-stress)
+		miniss*.o .miniss*.cmd gate gate-history.html lint check-all check-models check-stress)
 distclean mrproper: clean
 	$(Q)rm -f .config .config.old defconfig
 
@@ -157,7 +165,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo bench-io bench-idle bench-scale install setup setup-dev lint check-all check-models check-stress \
+.PHONY: FORCE all check demo bench-echo bench-io bench-idle bench-scale bench-gate bench-history install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif

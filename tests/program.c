@@ -359,6 +359,7 @@ Suite *suite_program(void)
 	suite_add_tcase(suite, tcase_program_stop());
 	suite_add_tcase(suite, tcase_program_load());
 	suite_add_tcase(suite, tcase_program_idle());
+	suite_add_tcase(suite, tcase_program_bench());
 	suite_add_tcase(suite, tcase_program_doctor());
 	return suite;
 }

@@ -8,6 +8,7 @@
 TCase *tcase_program_stop(void);
 TCase *tcase_program_load(void);
 TCase *tcase_program_idle(void);
+TCase *tcase_program_bench(void);
 TCase *tcase_program_doctor(void);
 
 /* program_said - each of these is in @text */

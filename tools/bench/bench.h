@@ -79,6 +79,10 @@ static inline bool case_step(struct bench_case *c)
 int sample_start(struct bench_case *c, unsigned int nr_samples);	/* warm up, find n */
 void sample_take(struct bench_case *c, unsigned int i);
 
+/* count.c */
+int count_possible(void);				/* 0 or -errno: not under callgrind */
+void count_case(struct bench_case *c, uint64_t n);	/* of n operations; twice as many */
+
 /* other-cpu.c */
 
 /*
@@ -93,10 +97,30 @@ struct result {
 };
 
 void result_of(struct result *result, const struct bench_case *c, unsigned int nr_samples);
+double median_of(const double *ns, unsigned int n);
 void report_heading(void);
 void report_table(const struct bench_case *c, unsigned int nr_samples,
 		  const struct bench_case *bare);
 void report_json(const struct bench_case *c, unsigned int nr_samples);
+
+/* compare.c: each sample of a run, in a file, and the next run beside them */
+struct saved;
+
+/*
+ * saved_read - what an earlier run has saved; NULL after a message that says what is wrong
+ * saved_write_begin, saved_write, saved_write_end - 0 or -errno, likewise
+ */
+struct saved *saved_read(const char *path);
+int saved_write_begin(const char *path);
+void saved_write(const struct bench_case *c, unsigned int nr_samples);
+int saved_write_end(const char *path);
+void saved_free(struct saved *saved);
+
+void compare_heading(const struct saved *saved, const char *path);
+void compare_case(struct saved *saved, const struct bench_case *c, unsigned int nr_samples);
+
+/* compare_end - one line of summary; how many are slower */
+unsigned int compare_end(const struct saved *saved);
 
 /* bench_keep - let the compiler believe that a value is used */
 #define bench_keep(value)	__asm__ volatile("" : : "r"(value) : "memory")

@@ -16,6 +16,11 @@
 MN_APP_PARAM(str, filter, NULL, 0, 256, "only benches whose name matches this regular expression");
 MN_APP_PARAM(bool, json, false, 0, 0, "print one JSON object a line");
 MN_APP_PARAM(uint, samples, 31, 1, 100000, "samples of each bench");
+MN_APP_PARAM(str, save, NULL, 1, 4095, "write all samples to this file, for --compare");
+MN_APP_PARAM(str, compare, NULL, 1, 4095,
+	     "beside what --save wrote to this file; exit with 1 if any is slower");
+MN_APP_PARAM(uint, count, 0, 0, 1000000,
+	     "under valgrind --tool=callgrind: count the instructions of so many operations");
 MN_APP_PARAM(bool, list, false, 0, 0, "print the names of the benches and exit");
 
 #define CASES_MAX	256
@@ -141,12 +146,18 @@ static const struct bench_case *bare_of(const struct bench_case *c,
 	return NULL;
 }
 
+static struct saved *saved;	/* of --compare */
+
 static void report(struct bench_case *const *family, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		if (!family[i]->ns)
 			continue;
-		if (param_json)
+		if (param_save)
+			saved_write(family[i], param_samples);
+		if (saved)
+			compare_case(saved, family[i], param_samples);
+		else if (param_json)
 			report_json(family[i], param_samples);
 		else
 			report_table(family[i], param_samples, bare_of(family[i], family, n));
@@ -162,7 +173,11 @@ static int case_start(struct bench_case *c)
 		mn_warn("%s: skipped: %s", c->name, strerror(-err));
 		return 0;
 	}
-	return sample_start(c, param_samples);
+	if (!param_count)
+		return sample_start(c, param_samples);
+	count_case(c, param_count);
+	case_close(c);
+	return 0;
 }
 
 /* A round takes a sample of each: so what happens meanwhile happens to all. */
@@ -191,7 +206,9 @@ static int plan_run(const struct plan *plan)
 	unsigned int first, n;
 	int err = 0;
 
-	if (!param_json)
+	if (saved)
+		compare_heading(saved, param_compare);
+	else if (!param_json && !param_count)
 		report_heading();
 	for (first = 0; first < plan->nr_cases && !err; first += n) {
 		const char *family = case_family(plan->cases[first]);
@@ -204,6 +221,31 @@ static int plan_run(const struct plan *plan)
 	return err;
 }
 
+/* What is asked for beside the benches: before them, so that nobody waits for an error. */
+static int files_begin(void)
+{
+	if (param_count && count_possible()) {
+		mn_err("--count: this is not valgrind --tool=callgrind, or built without its headers");
+		return MN_EXIT_FAILED;
+	}
+	if (param_compare) {
+		saved = saved_read(param_compare);
+		if (!saved)
+			return MN_EXIT_FAILED;
+	}
+	return param_save ? saved_write_begin(param_save) : 0;
+}
+
+static int files_end(int err)
+{
+	if (param_save && saved_write_end(param_save) && !err)
+		err = MN_EXIT_FAILED;
+	if (saved && !err && compare_end(saved))
+		err = MN_EXIT_FAILED;
+	saved_free(saved);
+	return err;
+}
+
 static int app(void *arg)
 {
 	struct plan *plan = calloc(1, sizeof(*plan));
@@ -211,8 +253,11 @@ static int app(void *arg)
 
 	if (!err)
 		err = plan_make(plan);
-	if (!err && !param_list)
-		err = plan_run(plan);
+	if (!err && !param_list) {
+		err = files_begin();
+		if (!err)
+			err = files_end(plan_run(plan));
+	}
 	for (unsigned int i = 0; plan && i < plan->nr_cases; i++) {
 		if (!err && param_list)
 			puts(plan->cases[i]->name);

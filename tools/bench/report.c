@@ -48,6 +48,19 @@ void result_of(struct result *result, const struct bench_case *c, unsigned int n
 	free(sorted);
 }
 
+double median_of(const double *ns, unsigned int n)
+{
+	double *sorted = malloc(n * sizeof(*sorted)), mid = 0;
+
+	if (!sorted)
+		return 0;
+	memcpy(sorted, ns, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), compare);
+	mid = median(sorted, n);
+	free(sorted);
+	return mid;
+}
+
 static void print_outliers(const struct result *result, const struct bench_case *c,
 			   unsigned int nr_samples)
 {
