@@ -385,5 +385,6 @@ Suite *suite_file(void)
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, tcase_file_names());
 	suite_add_tcase(s, tcase_file_direct());
+	suite_add_tcase(s, tcase_file_fixed());
 	return s;
 }

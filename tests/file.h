@@ -12,5 +12,6 @@ void file_make(struct mn_file *file, const char *name, size_t len);
 
 TCase *tcase_file_names(void);
 TCase *tcase_file_direct(void);
+TCase *tcase_file_fixed(void);
 
 #endif

@@ -40,6 +40,7 @@ static const struct {
 	SUITE_ENTRY(scope),
 	SUITE_ENTRY(combine),
 	SUITE_ENTRY(uring_waker),
+	SUITE_ENTRY(uring_fixed),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),

@@ -70,6 +70,7 @@ SUITE(timer_queue);
 SUITE(topology);
 SUITE(topology_sys);
 SUITE(unix_sockets);
+SUITE(uring_fixed);
 SUITE(uring_waker);
 SUITE(wake);
 SUITE(writer);

@@ -34,6 +34,8 @@ static const struct {
 			     "shards wake each other by eventfd, a system call" },
 	[URING_NO_IOWAIT] = { "no_iowait", "6.15", "an idle shard counts as waiting for I/O" },
 	[URING_SEND_ZC] = { "send_zc", "6.2", "large sends are copied by the kernel" },
+	[URING_FIXED_BUFS] = { "fixed_bufs", "5.19",
+			       "files cost 6 % more where they are read into buffers of the pool" },
 };
 
 BUILD_BUG_ON(ARRAY_SIZE(features) != URING_FEATURES);
@@ -261,6 +263,8 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 		return try_send_zc(u);
 	case URING_NO_IOWAIT:
 		return u->ring.features & URING_FEAT_NO_IOWAIT ? 0 : -EINVAL;
+	case URING_FIXED_BUFS:
+		return uring_try_fixed(u);
 	default:
 		return u->plan.features & URING_BIT(feature) ? 0 : -EINVAL;
 	}
@@ -272,8 +276,9 @@ int uring_find(struct uring *u, struct uring_plan *plan)
 						    URING_MULTISHOT_ACCEPT, URING_SEND_ZC };
 	unsigned int wanted = ~uring_mask();
 
-	/* These two are asked for anew with each ring. */
-	plan->features |= wanted & (URING_BIT(URING_REGISTERED_RING) | URING_BIT(URING_NO_IOWAIT));
+	/* These are asked for anew with each ring. */
+	plan->features |= wanted & (URING_BIT(URING_REGISTERED_RING) | URING_BIT(URING_NO_IOWAIT) |
+				    URING_BIT(URING_FIXED_BUFS));
 	for (unsigned int i = 0; i < ARRAY_SIZE(tried); i++) {
 		int err;
 

@@ -18,12 +18,13 @@
  * What is in the page cache is copied while the shard waits: so at most that
  * much at a time. A long write goes to a worker at once, and in one piece.
  */
-static void prep_transfer(const struct mn_op *op, struct io_uring_sqe *sqe)
+static void prep_transfer(struct uring *u, const struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	bool reads = op->code == MN_OP_READ || op->code == MN_OP_READV;
 	bool direct = file_direct(op);
 	struct file_part part;
 	uint64_t off;
+	int fixed;
 
 	file_part(op, &part, reads && !direct ? FILE_INLINE_MAX : FILE_PART_MAX);
 	off = part.off < 0 ? 0 : (uint64_t)part.off;
@@ -35,6 +36,11 @@ static void prep_transfer(const struct mn_op *op, struct io_uring_sqe *sqe)
 		io_uring_prep_writev(sqe, op->fd, part.iov, part.nr, off);
 	else
 		io_uring_prep_write(sqe, op->fd, part.base, (unsigned int)part.len, off);
+	fixed = part.iov ? -1 : uring_fixed(u, part.base, part.len);
+	if (fixed >= 0) {
+		sqe->opcode = reads ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
+		sqe->buf_index = (uint16_t)fixed;
+	}
 	if (part.off < 0)
 		sqe->rw_flags = RWF_APPEND;
 	if (!reads && !direct && part.len > FILE_INLINE_MAX)
@@ -85,14 +91,14 @@ static void prep_names(const struct mn_op *op, struct io_uring_sqe *sqe)
 	}
 }
 
-void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe)
+void uring_file_prep(struct uring *u, const struct mn_op *op, struct io_uring_sqe *sqe)
 {
 	switch (op->code) {
 	case MN_OP_READ:
 	case MN_OP_READV:
 	case MN_OP_WRITE:
 	case MN_OP_WRITEV:
-		prep_transfer(op, sqe);
+		prep_transfer(u, op, sqe);
 		break;
 	case MN_OP_FSYNC:
 		io_uring_prep_fsync(sqe, op->fd, op->range.flags ? IORING_FSYNC_DATASYNC : 0);

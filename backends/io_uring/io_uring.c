@@ -13,7 +13,7 @@ static void uring_describe(struct backend *be, char *text, size_t size)
 {
 	const struct uring_plan *plan = &to_uring(be)->plan;
 
-	char without[160];
+	char without[256];
 
 	uring_without(plan, without, sizeof(without));
 	snprintf(text, size, "%s; %u/%u entries, %u buffers; %s waker: %s%s", plan->name,

@@ -95,7 +95,7 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 		io_uring_prep_nop(sqe);
 		break;
 	default:
-		uring_file_prep(op, sqe);
+		uring_file_prep(u, op, sqe);
 	}
 	io_uring_sqe_set_data64(sqe, op_data(op));
 	op->priv = OP_IN_RING;

@@ -9,6 +9,7 @@
  *	file.c	operations on files
  *	poll.c	readiness
  *	mounts.c	file systems that are not to be trusted
+ *	fixed.c	buffers that the kernel knows
  *	recv.c	the buffer ring, and receives of streams
  *	zc.c	sends without a copy, and what the kernel says when it lets go
  *	turn.c	the one system call of a turn
@@ -83,6 +84,13 @@ struct uring {
 		bool waits[URING_MOUNTS];
 		unsigned int next;
 	} mounts;
+
+	/* fixed.c: bit n of @slabs: slab n of the pool is registered, as buffer n */
+	struct {
+		uint64_t slabs;
+		uint16_t uses[POOL_SLABS_MAX];
+		bool refused;
+	} fixed;
 
 	bool messages;			/* it may wake others by message: it is enabled */
 
@@ -194,13 +202,17 @@ int waker_try(unsigned int flags, struct waker_costs *costs);
 
 /* file.c */
 void uring_file_submit(struct uring *u, struct mn_op *op);
-void uring_file_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
+void uring_file_prep(struct uring *u, const struct mn_op *op, struct io_uring_sqe *sqe);
 void uring_file_reap(struct uring *u, struct mn_op *op, int res);
 
 /* poll.c */
 void uring_poll_prep(const struct mn_op *op, struct io_uring_sqe *sqe);
 void uring_polled(struct uring *u, struct mn_op *op, int res);
 void uring_poll_end(struct mn_op *op);	/* before it completes in another way */
+
+/* fixed.c: of which registered buffer this is, or -1; whether there can be any: 0 or -errno */
+int uring_fixed(struct uring *u, const void *base, size_t len);
+int uring_try_fixed(struct uring *u);
 
 /* mounts.c */
 bool uring_file_waits(struct uring *u, int fd);

@@ -14,21 +14,11 @@ MN_PARAM(
 	str, hugepages, "auto", 1, 16,
 	 "pages of the buffers: hugetlb (reserved ones), thp (transparent), off, auto (what there is)");
 
-static size_t stride(const struct pool *pool)
-{
-	return pool->chunk_size + POISON_REDZONE;
-}
-
-static size_t slab_bytes(const struct pool *pool)
-{
-	return POOL_CHUNKS_PER_SLAB * stride(pool);
-}
-
 bool pool_grow(struct pool *pool)
 {
 	unsigned int slab = pool->nr_chunks / POOL_CHUNKS_PER_SLAB;
 	struct mn_chunk *chunk;
-	uint8_t *data = pool->arena.base + slab * slab_bytes(pool);
+	uint8_t *data = pool->arena.base + slab * pool_slab_bytes(pool);
 
 	if (pool->nr_chunks + POOL_CHUNKS_PER_SLAB > pool->chunks_max || slab == POOL_SLABS_MAX)
 		return false;
@@ -37,14 +27,14 @@ bool pool_grow(struct pool *pool)
 		return false;
 	pool->slab[slab] = chunk;
 	if (IS_ENABLED(CONFIG_DEBUG)) {
-		memset(data, POISON_BYTE, slab_bytes(pool));
-		poison_hide(data, slab_bytes(pool));
+		memset(data, POISON_BYTE, pool_slab_bytes(pool));
+		poison_hide(data, pool_slab_bytes(pool));
 	}
 	pool->nr_chunks += POOL_CHUNKS_PER_SLAB;
 	pool->nr_free += POOL_CHUNKS_PER_SLAB;
 	/* Backwards, so that the first to be taken is the lowest. */
 	for (int i = POOL_CHUNKS_PER_SLAB - 1; i >= 0; i--) {
-		chunk[i].data = data + (size_t)i * stride(pool);
+		chunk[i].data = data + (size_t)i * pool_stride(pool);
 		chunk[i].home = pool;
 		chunk[i].shard = pool->shard;
 		chunk[i].id = (uint16_t)(slab * POOL_CHUNKS_PER_SLAB + (unsigned int)i);
@@ -64,7 +54,7 @@ int pool_open(struct pool *pool, unsigned int shard)
 	pool->chunk_size = (param_chunk_size + 63) & ~63u;
 	pool->chunks_max = param_chunks_max;
 	pool->free_tail = &pool->free;
-	err = arena_open(&pool->arena, stride(pool) * pool->chunks_max, param_hugepages);
+	err = arena_open(&pool->arena, pool_stride(pool) * pool->chunks_max, param_hugepages);
 	if (err)
 		return err;
 	return pool_grow(pool) ? 0 : -ENOMEM;
@@ -75,6 +65,6 @@ void pool_close(struct pool *pool)
 	for (unsigned int i = 0; i < pool->nr_chunks / POOL_CHUNKS_PER_SLAB; i++)
 		mem_free(pool->slab[i]);
 	if (pool->arena.base)
-		poison_show(pool->arena.base, stride(pool) * pool->chunks_max);
+		poison_show(pool->arena.base, pool_stride(pool) * pool->chunks_max);
 	arena_close(&pool->arena);
 }

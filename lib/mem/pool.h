@@ -51,6 +51,17 @@ struct pool {
 	struct arena arena;	/* the memory of the chunks */
 };
 
+/* pool_stride - from chunk to chunk; pool_slab_bytes - from slab to slab, in the arena */
+static inline size_t pool_stride(const struct pool *pool)
+{
+	return pool->chunk_size + POISON_REDZONE;
+}
+
+static inline size_t pool_slab_bytes(const struct pool *pool)
+{
+	return POOL_CHUNKS_PER_SLAB * pool_stride(pool);
+}
+
 /** pool_open - sizes come from --mem.chunk_size and --mem.chunks_max; -ENOMEM */
 int pool_open(struct pool *pool, unsigned int shard);
 void pool_close(struct pool *pool);

@@ -21,6 +21,7 @@ struct transfer {
 	struct mn_task task;
 	struct files *all;
 	void *buf;
+	struct mn_buf pooled;
 };
 
 struct files {
@@ -159,6 +160,32 @@ static int cached_open(struct bench_case *c)
 	return files_open(c, 0, FILE_DEPTH);
 }
 
+/* The same into buffers of the pool, which the kernel may know. */
+static int pooled_open(struct bench_case *c)
+{
+	int err = files_open(c, 0, FILE_DEPTH);
+	struct files *f = c->state;
+
+	for (unsigned int i = 0; i < PREPARED && !err; i++) {
+		struct mn_buf *buf = &f->transfer[i].pooled;
+
+		err = mn_buf_alloc(buf);
+		if (err || buf->len < FILE_BLOCK_SIZE)
+			abort();
+		f->transfer[i].buf = buf->data;
+	}
+	return err;
+}
+
+static void pooled_close(struct bench_case *c)
+{
+	struct files *f = c->state;
+
+	for (unsigned int i = 0; i < PREPARED; i++)
+		mn_buf_free(&f->transfer[i].pooled);
+	files_close(c);
+}
+
 static const struct bench file_read4k_qd1 = {
 	.name = "file.read4k.qd1",
 	.kind = &backend_kind,
@@ -176,6 +203,15 @@ static const struct bench file_read4k_qd32 = {
 	.close = files_close,
 };
 bench_register(file_read4k_qd32);
+
+static const struct bench file_read4k_pooled = {
+	.name = "file.read4k.pooled.qd32",
+	.kind = &backend_kind,
+	.open = pooled_open,
+	.run = deep_run,
+	.close = pooled_close,
+};
+bench_register(file_read4k_pooled);
 
 /* ---- by the clock ---- */
 
