@@ -133,7 +133,7 @@ static int send_all(void *arg)
 	return 0;
 }
 
-static uint64_t seen;
+static _Atomic(uint64_t) seen;	/* of several connections, perhaps on several shards, the last */
 
 static int count_pattern(struct mn_stream *conn, void *arg)
 {
