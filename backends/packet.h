@@ -27,6 +27,15 @@ static inline size_t packet_overhead(const struct msghdr *room)
 }
 
 /*
+ * packet_prepare - a message header to receive into a chunk of @size bytes with
+ * packet_complete - it has received @len bytes: the bytes of the chunk that count
+ */
+void packet_prepare(const struct msghdr *room, struct mn_chunk *chunk, uint32_t size,
+		    struct iovec *iov, struct msghdr *hdr);
+int packet_complete(const struct msghdr *room, struct mn_chunk *chunk, const struct msghdr *hdr,
+		    uint32_t len);
+
+/*
  * packet_receive - one datagram, if it is there, into a chunk of @size bytes
  * Return: the bytes of the chunk that count, or -errno.
  */

@@ -103,7 +103,30 @@ static inline int platform_sendmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
 	return sent < 0 ? -errno : sent;
 }
 
+/* The same for receiving: how many came. */
+static inline int platform_recvmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
+{
+	int got = recvmmsg(fd, (struct mmsghdr *)(void *)msg, n, MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
+			   NULL);
+
+	return got < 0 ? -errno : got;
+}
+
 #else
+
+static inline int platform_recvmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		ssize_t len = recvmsg(fd, &msg[i].hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (len < 0)
+			return i ? (int)i : -errno;
+		msg[i].len = (unsigned int)len;
+	}
+	return (int)n;
+}
 
 static inline int platform_sendmmsg(int fd, struct mn_mmsg *msg, unsigned int n)
 {

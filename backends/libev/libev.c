@@ -222,6 +222,9 @@ static void libev_cancel(struct backend *be, struct mn_op *op)
 		return;
 	}
 	w = op->be.ptr;
+	w->canceled = w->delivering;
+	if (w->delivering)
+		return;
 	op->be.num = w->done;
 	libev_finish(to_libev(be), w, -ECANCELED);
 }

@@ -4,6 +4,7 @@
  *
  *	libev.c	submitting, waiting, the loop and its timer
  *	recv.c	streams that receive
+ *	packets.c	sockets that receive datagrams
  *	try.c	what an operation does when its descriptor may be ready
  */
 #ifndef BACKENDS_LIBEV_LIBEV_H
@@ -21,8 +22,10 @@ struct watch {
 	ev_io io;
 	struct mn_op *op;
 	struct list link;	/* free, starved or ready, or empty */
-	uint64_t done;		/* SEND, SENDMSG: bytes; CONNECT: was it begun */
+	uint64_t done;		/* SEND, SENDMSG: bytes; CONNECT: was it begun; packets: see packets.c */
 	uint32_t life;		/* which of its operations this is */
+	bool delivering;	/* several packets: who cancels it ends it after the last */
+	bool canceled;		/* has done so */
 };
 
 struct watch_slab {
@@ -64,6 +67,14 @@ void libev_stream_ready(struct libev *ev, struct watch *w, int revents);
 
 /* libev_streams_go_on - some of those that were to receive in the next turn: this one */
 void libev_streams_go_on(struct libev *ev);
+
+/* libev_stream_starve - no buffer: look away from it until some come back to the pool */
+void libev_stream_starve(struct libev *ev, struct watch *w);
+
+/* packets.c */
+
+/* libev_packets_receive - some datagrams; true: there are probably more, and they are wanted */
+bool libev_packets_receive(struct libev *ev, struct watch *w, int revents);
 
 /* libev_starved_resume - buffers came back: as many streams may look for data again */
 void libev_starved_resume(struct libev *ev);

@@ -2,13 +2,12 @@
 /* Streams that receive: into a chunk of the pool when there is something. */
 #include "backends/libev/libev.h"
 #include "backends/libev/try.h"
-#include "backends/packet.h"
 
 #define RECV_BATCH	16	/* full chunks of a stream at a turn */
 #define STREAM_BATCH	32	/* streams that receive at a turn */
 
 /* No buffer: look away from the stream until some come back to the pool. */
-static void stream_starve(struct libev *ev, struct watch *w)
+void libev_stream_starve(struct libev *ev, struct watch *w)
 {
 	ev_io_stop(ev->loop, &w->io);
 	list_add_tail(&ev->starved, &w->link);
@@ -27,13 +26,6 @@ void libev_starved_resume(struct libev *ev)
 	}
 }
 
-static int64_t packet_received(const struct mn_op *op, struct mn_chunk *chunk, uint32_t size)
-{
-	int n = packet_receive(op->fd, op->msg.hdr, chunk, size);
-
-	return n == -EAGAIN || n == -EWOULDBLOCK || n == -EINTR ? NOT_YET : n;
-}
-
 /*
  * Receive into one chunk. Returns whether there is probably more: it came back
  * full, and the stream still wants it. Who sends little at a time is asked
@@ -45,24 +37,20 @@ static bool stream_receive(struct libev *ev, struct watch *w, int revents)
 	struct mn_chunk *chunk = pool_get(pool);
 	uint32_t life = w->life;
 	struct mn_op *op = w->op;
-	bool full = op->code == MN_OP_RECV_PACKETS;	/* of datagrams each may have one behind it */
 	int64_t n;
 
 	if (!chunk) {
-		stream_starve(ev, w);
+		libev_stream_starve(ev, w);
 		return false;
 	}
 	count_syscalls(ev, 1);
-	if (op->code == MN_OP_RECV_PACKETS)
-		n = packet_received(op, chunk, pool->chunk_size);
-	else
-		n = libev_transferred(recv(op->fd, chunk->data, pool->chunk_size, MSG_DONTWAIT));
+	n = libev_transferred(recv(op->fd, chunk->data, pool->chunk_size, MSG_DONTWAIT));
 	if (n > 0) {
 		chunk->len = (uint32_t)n;
 		op->chunk = chunk;
 		ev->nr_done++;
 		op_deliver(op, n);
-		return (full || n == pool->chunk_size) && w->op == op && w->life == life;
+		return n == pool->chunk_size && w->op == op && w->life == life;
 	}
 	pool_put(chunk);
 	if (n != NOT_YET || revents & EV_ERROR)
@@ -72,8 +60,11 @@ static bool stream_receive(struct libev *ev, struct watch *w, int revents)
 
 static void receive(struct libev *ev, struct watch *w, int revents)
 {
-	for (int n = 0; n < RECV_BATCH && stream_receive(ev, w, revents); n++)
-		;
+	bool packets = w->op->code == MN_OP_RECV_PACKETS, more = true;
+
+	for (int n = 0; n < RECV_BATCH && more; n++)
+		more = packets ? libev_packets_receive(ev, w, revents) :
+				 stream_receive(ev, w, revents);
 }
 
 /*
