@@ -41,6 +41,7 @@ static const struct {
 	SUITE_ENTRY(combine),
 	SUITE_ENTRY(uring_waker),
 	SUITE_ENTRY(uring_fixed),
+	SUITE_ENTRY(uring_zc),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
