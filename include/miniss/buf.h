@@ -42,7 +42,11 @@ MN_API void mn_buf_free(struct mn_buf *buf);
  */
 MN_API void mn_buf_split(struct mn_buf *buf, size_t len, struct mn_buf *front);
 
-/** mn_buf_static - a slice over memory that outlives every use of it */
+/**
+ * mn_buf_static - a slice over memory that outlives every use of it
+ *
+ * A stream uses it until mn_stream_flush(), or what includes that, has returned.
+ */
 static inline struct mn_buf mn_buf_static(const void *data, size_t len)
 {
 	return (struct mn_buf){ .data = (uint8_t *)(uintptr_t)data, .len = len };

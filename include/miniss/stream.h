@@ -93,7 +93,17 @@ MN_API int mn_stream_write_copy(struct mn_stream *stream, const void *data, size
 MN_API void mn_stream_cork(struct mn_stream *stream);
 MN_API void mn_stream_uncork(struct mn_stream *stream);
 
-/** mn_stream_flush - wait until everything queued was handed to the kernel */
+/**
+ * mn_stream_flush - wait until everything queued was handed to the kernel
+ *
+ * It was sent then, as far as the stream is concerned: nothing of it is queued.
+ * Buffers of a large send, if that went out without a copy
+ * (--net.zero_copy_min), are in use until the peer has acknowledged them, and
+ * come back to their pool by themselves, also after the stream was closed.
+ * Memory of mn_buf_static() is not used any more.
+ *
+ * From a fiber; suspends. Return: 0, or as mn_stream_write().
+ */
 MN_API int mn_stream_flush(struct mn_stream *stream);
 
 /**
@@ -115,7 +125,8 @@ MN_API void mn_stream_abort(struct mn_stream *stream);
 /**
  * mn_stream_close - send what is queued, close, and free the stream
  *
- * From a fiber; suspends until the kernel holds nothing of it. After an
+ * From a fiber; suspends until the kernel holds nothing of it, other than
+ * buffers that the peer has not acknowledged: see mn_stream_flush(). After an
  * error or mn_stream_abort() nothing more is sent.
  *
  * Return: 0, or why queued bytes could not be sent.
