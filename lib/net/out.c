@@ -82,20 +82,11 @@ static bool out_may_start(const struct mn_stream *stream)
 	       (!stream->corked || stream->writer);
 }
 
-void out_start(struct mn_stream *stream)
+/* Send stream->sending with a copy. */
+static inline void out_copy(struct mn_stream *stream, struct batch *batch)
 {
-	struct batch *batch = stream->queued;
 	struct mn_op *op = &stream->send;
 
-	stream->queued = batch->next;
-	if (!stream->queued) {
-		stream->queued_tail = &stream->queued;
-		stream->filling = NULL;
-	}
-	stream->sending = batch;
-	stream->recv.flags |= OP_TOLD;
-	if (batch->bytes >= mn_self->zc.min && zc_send(stream, batch))
-		return;
 	if (batch->nr_slices == 1) {
 		op_init(op, MN_OP_SEND, stream->fd);
 		op->buf.base = batch->slice[0].data;
@@ -107,6 +98,30 @@ void out_start(struct mn_stream *stream)
 	}
 	op->complete = out_sent;
 	op_start(op);
+}
+
+/* Not in line: what is small has nothing to save for it. */
+static __attribute__((noinline)) void out_large(struct mn_stream *stream, struct batch *batch)
+{
+	if (!zc_send(stream, batch))
+		out_copy(stream, batch);
+}
+
+void out_start(struct mn_stream *stream)
+{
+	struct batch *batch = stream->queued;
+
+	stream->queued = batch->next;
+	if (!stream->queued) {
+		stream->queued_tail = &stream->queued;
+		stream->filling = NULL;
+	}
+	stream->sending = batch;
+	stream->recv.flags |= OP_TOLD;
+	if (batch->bytes >= mn_self->zc.min)
+		out_large(stream, batch);
+	else
+		out_copy(stream, batch);
 }
 
 void out_drop(struct mn_stream *stream)
