@@ -154,7 +154,8 @@ static int refusals(void *arg)
 	fd = open(in_dir("text"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	ck_assert_int_eq(write(fd, "text\n", 5), 5);
 	is(start("/none/such", NULL), -ENOENT);
-	is(start("mn-none-such", NULL), -ENOENT);
+	/* The path may have directories that this user may not look into. */
+	ck_assert_int_lt(start("mn-none-such", NULL), 0);
 	is(start(in_dir("text"), NULL), -EACCES);
 	is(start(in_dir("."), NULL), -EACCES);
 	is(start("true", "/none/such"), -ENOENT);
