@@ -29,9 +29,13 @@
  *	struct packet_head (backends/packet.h). msg.hdr says how much room to
  *	leave for name and control data, in msg_namelen and msg_controllen, and
  *	stays as it is; what the chunk has not room for is cut off and marked.
- *	Descriptors that come along are close-on-exec.
+ *	Descriptors that come along are close-on-exec. Some that were received
+ *	already may be delivered after a cancellation; with OP_ONE, which is for
+ *	what is to be bounded exactly, and for Unix streams, none.
  * - ACCEPT_STREAM delivers descriptors (non-blocking where the backend wants
  *   them so, close-on-exec) until an error such as -EMFILE, or cancellation.
+ * - POLL reports what was asked for, POLLERR and POLLHUP, and is ended by
+ *   nothing else.
  * - POLL looks once even if it is cancelled at once, if there was room to
  *   begin it: what is ready then is its result.
  * - After the last completion of an operation the kernel holds none of its
