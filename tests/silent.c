@@ -34,6 +34,12 @@ bool ck_pins(void)
 	return mn_self->be->zero_copy && !geteuid();
 }
 
+void ck_stat_grew(enum stat_id id, uint64_t before)
+{
+	if (IS_ENABLED(CONFIG_STATS) && ck_pins())
+		ck_assert_uint_gt(mn_self->stats[id], before);
+}
+
 /* Until the kernel has let go of everything that this shard has sent. */
 void let_go(void)
 {

@@ -6,6 +6,7 @@
 #ifndef TESTS_SILENT_H
 #define TESTS_SILENT_H
 
+#include "core/stats.h"
 #include "lib/net/stream.h"
 #include "tests/suites.h"
 
@@ -40,6 +41,9 @@ void zc_eager(bool insist);
 
 /* ck_pins - can it be relied on? What is not root's may be too much to be locked, and is copied */
 bool ck_pins(void);
+
+/* ck_stat_grew - then a counter of this shard has; in builds that count */
+void ck_stat_grew(enum stat_id id, uint64_t before);
 
 /* run_real - as sharded_run(), of nr_real() combinations, none of which is a virtual world */
 void run_real(int i, mn_fiber_fn fn);
