@@ -387,7 +387,7 @@ static int bounded(void *arg)
 	struct two t;
 	uint32_t got;
 
-	two_open(&t, arg, (struct mn_dgram_conf){ .queue_max = 4 }, none);
+	two_open(&t, arg, (struct mn_dgram_conf){ .queue_max = 5 }, none);
 	ok(mn_spawn(send_many, t.client, &fiber));
 	for (uint32_t i = 0; i < MANY; i++) {
 		if (i % 64 == 0)
