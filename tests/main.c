@@ -2,7 +2,8 @@
 /*
  * mn-test [[!]REGEX]: run the suites whose names match, or with ! those that
  * do not, or all of them. MN_TEST is the same. CK_VERBOSITY, CK_FORK and the
- * others are Check's own. MINISS_IO_URING_MASK=LIST is heeded.
+ * others are Check's own. MINISS_IO_URING_MASK=LIST and
+ * MINISS_IO_URING_INCREMENTAL=on are heeded.
  */
 #include <fcntl.h>
 #include <regex.h>
@@ -42,6 +43,7 @@ static const struct {
 	SUITE_ENTRY(uring_waker),
 	SUITE_ENTRY(uring_fixed),
 	SUITE_ENTRY(uring_zc),
+	SUITE_ENTRY(uring_incremental),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
@@ -180,6 +182,8 @@ int main(int argc, char **argv)
 	}
 	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_MASK"))
 		uring_mask_set(getenv("MINISS_IO_URING_MASK"));
+	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_INCREMENTAL"))
+		uring_incremental_set(true);
 	if (getenv("MN_TEST_DENY") && deny_as_named(getenv("MN_TEST_DENY"))) {
 		fprintf(stderr, "mn-test: MN_TEST_DENY=%s: it should be EPERM or ENOSYS\n",
 			getenv("MN_TEST_DENY"));

@@ -71,6 +71,7 @@ SUITE(topology);
 SUITE(topology_sys);
 SUITE(unix_sockets);
 SUITE(uring_fixed);
+SUITE(uring_incremental);
 SUITE(uring_waker);
 SUITE(uring_zc);
 SUITE(wake);

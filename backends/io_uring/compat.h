@@ -9,6 +9,9 @@
 #define URING_ENTER_NO_IOWAIT		(1U << 7)	/* 6.15 */
 #define URING_FEAT_NO_IOWAIT		(1U << 17)
 
+#define URING_PBUF_RING_INC		2U		/* 6.12; liburing 2.3 calls the field pad */
+#define URING_CQE_F_BUF_MORE		(1U << 4)
+
 #define URING_SEND_ZC_REPORT_USAGE	(1U << 3)	/* 6.2 */
 #define URING_NOTIF_ZC_COPIED		(1U << 31)
 

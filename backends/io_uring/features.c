@@ -9,6 +9,7 @@
 
 #include "backends/io_uring/uring.h"
 #include "core/log.h"
+#include "lib/mem/mem.h"
 
 MN_PARAM(str, mask, NULL, 0, 512,
 	 "kernel features to do without, NAME,NAME... or all: to try what is done on older kernels");
@@ -36,6 +37,8 @@ static const struct {
 	[URING_SEND_ZC] = { "send_zc", "6.2", "large sends are copied by the kernel" },
 	[URING_FIXED_BUFS] = { "fixed_bufs", "5.19",
 			       "files cost 6 % more where they are read into buffers of the pool" },
+	[URING_BUF_RING_INC] = { "buf_ring_inc", "6.12",
+				 "--io_uring.incremental does nothing: a buffer for each receive" },
 };
 
 BUILD_BUG_ON(ARRAY_SIZE(features) != URING_FEATURES);
@@ -210,6 +213,51 @@ static int try_recv(struct uring *u)
 	return err;
 }
 
+/* Of a buffer that it has not filled the kernel says that there is more to come. */
+static int recv_part(struct uring *u, struct io_uring_buf_ring *bufs, int fd)
+{
+	char memory[16] __attribute__((aligned(16))) = "";
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	unsigned int flags = 0;
+	int res;
+
+	io_uring_buf_ring_add(bufs, memory, sizeof(memory), 0, 0, 0);
+	io_uring_buf_ring_advance(bufs, 1);
+	io_uring_prep_recv(sqe, fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 1;
+	res = request(u, sqe, &flags);
+	if (res < 0)
+		return res;
+	return res == 1 && flags & URING_CQE_F_BUF_MORE ? 0 : -EOPNOTSUPP;
+}
+
+static int try_incremental(struct uring *u)
+{
+	struct io_uring_buf_reg reg = { .ring_entries = 1, .bgid = 1, .pad = URING_PBUF_RING_INC };
+	struct io_uring_buf_ring *bufs = mem_map(sizeof(struct io_uring_buf));
+	int pair[2], err = -ENOMEM;
+
+	if (!bufs)
+		return err;
+	reg.ring_addr = (uintptr_t)bufs;
+	err = io_uring_register_buf_ring(&u->ring, &reg, 0);
+	if (err)
+		goto out;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		err = -errno;
+		goto out_ring;
+	}
+	err = write(pair[1], "x", 1) == 1 ? recv_part(u, bufs, pair[0]) : -errno;
+	close(pair[0]);
+	close(pair[1]);
+out_ring:
+	io_uring_unregister_buf_ring(&u->ring, 1);
+out:
+	mem_unmap(bufs, sizeof(struct io_uring_buf));
+	return err;
+}
+
 /* Nobody can accept of a datagram socket; but that is not what a kernel says that knows no such request. */
 static int try_accept(struct uring *u)
 {
@@ -252,7 +300,7 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 	case URING_REGISTERED_RING:
 		return u->enter_flags & IORING_ENTER_REGISTERED_RING ? 0 : -EINVAL;
 	case URING_BUF_RING:
-		return uring_bufs_register(u, u->plan.buffers);
+		return uring_bufs_register(u, u->plan.buffers, false);
 	case URING_MULTISHOT_RECV:
 		return try_recv(u);
 	case URING_MULTISHOT_ACCEPT:
@@ -265,6 +313,8 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 		return u->ring.features & URING_FEAT_NO_IOWAIT ? 0 : -EINVAL;
 	case URING_FIXED_BUFS:
 		return uring_try_fixed(u);
+	case URING_BUF_RING_INC:
+		return try_incremental(u);
 	default:
 		return u->plan.features & URING_BIT(feature) ? 0 : -EINVAL;
 	}
@@ -273,7 +323,8 @@ static int feature_try(struct uring *u, enum uring_feature feature)
 int uring_find(struct uring *u, struct uring_plan *plan)
 {
 	static const enum uring_feature tried[] = { URING_BUF_RING, URING_MULTISHOT_RECV,
-						    URING_MULTISHOT_ACCEPT, URING_SEND_ZC };
+						    URING_MULTISHOT_ACCEPT, URING_SEND_ZC,
+						    URING_BUF_RING_INC };
 	unsigned int wanted = ~uring_mask();
 
 	/* These are asked for anew with each ring. */

@@ -26,6 +26,7 @@ enum uring_feature {
 	URING_NO_IOWAIT,
 	URING_SEND_ZC,
 	URING_FIXED_BUFS,
+	URING_BUF_RING_INC,
 	URING_FEATURES
 };
 
@@ -40,6 +41,9 @@ unsigned int uring_mask(void);
 
 /* uring_mask_set - the same as --io_uring.mask=LIST, for tests; kept, not copied */
 void uring_mask_set(const char *list);
+
+/* uring_incremental_set - the same for --io_uring.incremental */
+void uring_incremental_set(bool on);
 
 /* uring_feature_name - as the mask calls it */
 const char *uring_feature_name(enum uring_feature feature);

@@ -11,6 +11,10 @@
  * readiness and then receives one chunk (or, when the last ones are in the
  * ring, one of those): who does not go on with what it has cannot take what
  * the others need. Where the kernel has no buffer rings it is always so.
+ *
+ * Incremental buffers take one receive after the other, of any connection:
+ * what is delivered then is a view of a chunk, and its share as long as it is.
+ * The kernel's share is what is left, and it comes back with the last part.
  */
 #include <errno.h>
 
@@ -37,6 +41,7 @@ void uring_refill(struct uring *u)
 		buf->addr = (uintptr_t)chunk->data;
 		buf->len = pool->chunk_size;
 		buf->bid = chunk->id;
+		chunk->shared = u->incremental;
 		pool_lend(chunk);
 		tail++;
 		u->nr_bufs++;
@@ -139,26 +144,77 @@ static struct mn_chunk *take_buffer(struct uring *u, unsigned int bid)
 	return chunk;
 }
 
+static void deliver(struct mn_op *op, struct mn_chunk *chunk, int len)
+{
+	chunk->len = (uint32_t)len;
+	op->chunk = chunk;
+	op->flags &= ~OP_TOLD;
+	op_deliver(op, len);
+}
+
+#define RECV_LOST	(RECV_DEAD + (uint64_t)ENOMEM)
+
+/* What is lost is lost: nothing may come after it but the end. */
+static void recv_lost(struct uring *u, struct mn_op *op)
+{
+	if (op->be.num != RECV_LOST && op->state == OP_IN_FLIGHT && op->priv == OP_IN_RING)
+		uring_cancel(&u->be, op);
+	op->be.num = RECV_LOST;
+}
+
+/*
+ * The next part of a buffer, which the kernel has until it is full: that is
+ * when nothing is left of it, and not to be told from a receive that failed.
+ */
+static void recv_part(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	struct pool *pool = &u->be.shard->pool;
+	struct mn_chunk *chunk = pool_chunk(pool, cqe->flags >> IORING_CQE_BUFFER_SHIFT), *view;
+	uint32_t len = (uint32_t)cqe->res, rest;
+
+	view = pool_view(pool, chunk, chunk->data + chunk->off, len, len);
+	poison_show(chunk->data + chunk->off, len);
+	chunk->off += len;
+	rest = pool->chunk_size - chunk->off;
+	if (!rest || !(cqe->flags & URING_CQE_F_BUF_MORE)) {
+		u->nr_bufs--;
+		pool_unlend(chunk);
+		if (rest)
+			pool_put_share(chunk, rest);
+	}
+	if (!view) {
+		pool_put_share(chunk, len);
+		recv_lost(u, op);
+	} else if (op->be.num == RECV_LOST) {
+		pool_put(view);
+	} else {
+		deliver(op, view, cqe->res);
+	}
+}
+
+/* A whole one. */
+static void recv_buffer(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
+{
+	struct mn_chunk *chunk = take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+
+	if (cqe->res > 0)
+		deliver(op, chunk, cqe->res);
+	else
+		pool_put(chunk);
+}
+
 void uring_recv_stream(struct uring *u, struct mn_op *op, const struct io_uring_cqe *cqe)
 {
 	if (op->be.num == RECV_POLLED) {
 		recv_ready(u, op, cqe->res);
 		return;
 	}
-	if (cqe->flags & IORING_CQE_F_BUFFER) {
-		struct mn_chunk *chunk = take_buffer(u, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-
-		if (cqe->res > 0) {
-			chunk->len = (uint32_t)cqe->res;
-			op->chunk = chunk;
-			op->flags &= ~OP_TOLD;
-			op_deliver(op, cqe->res);
-		} else {
-			pool_put(chunk);
-		}
-	}
+	if (cqe->flags & IORING_CQE_F_BUFFER && !u->incremental)
+		recv_buffer(u, op, cqe);
+	else if (cqe->flags & IORING_CQE_F_BUFFER && cqe->res > 0)
+		recv_part(u, op, cqe);
 	if (!(cqe->flags & IORING_CQE_F_MORE))
-		request_ended(u, op, cqe->res);
+		request_ended(u, op, op->be.num == RECV_LOST ? -ECANCELED : cqe->res);
 	else if (op->code == MN_OP_RECV_STREAM && !(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY) &&
 		 op->state == OP_IN_FLIGHT && !op->pprev)
 		op_list_push(&u->heard, op);

@@ -25,8 +25,15 @@
 MN_PARAM(uint, sq_entries, 256, 16, 32768, "submission queue entries per shard");
 MN_PARAM(uint, cq_entries, 4096, 32, 65536, "completion queue entries per shard");
 MN_PARAM(uint, buffers, 256, 8, 4096, "receive buffers that the kernel holds, per shard");
+MN_PARAM(bool, incremental, false, 0, 0,
+	 "several receives into a buffer: for many connections with little unread input each");
 MN_PARAM(uint, workers, 4, 1, 64,
 	 "kernel worker threads per shard, for what cannot be asynchronous");
+
+void uring_incremental_set(bool on)
+{
+	param_incremental = on;
+}
 
 #define SQ_MIN		64
 #define CQ_MIN		512
@@ -38,7 +45,7 @@ MN_PARAM(uint, workers, 4, 1, 64,
 	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
 	 IORING_FEAT_EXT_ARG | IORING_FEAT_RSRC_TAGS)
 
-int uring_bufs_register(struct uring *u, unsigned int entries)
+int uring_bufs_register(struct uring *u, unsigned int entries, bool incremental)
 {
 	size_t size = entries * sizeof(struct io_uring_buf);
 	struct io_uring_buf_reg reg = { .ring_entries = entries };
@@ -48,6 +55,7 @@ int uring_bufs_register(struct uring *u, unsigned int entries)
 	if (!u->bufs_mem)
 		return -ENOMEM;
 	reg.ring_addr = (uintptr_t)u->bufs_mem;
+	reg.pad = incremental ? URING_PBUF_RING_INC : 0;
 	err = io_uring_register_buf_ring(&u->ring, &reg, 0);
 	if (err) {
 		mem_unmap(u->bufs_mem, size);
@@ -58,6 +66,7 @@ int uring_bufs_register(struct uring *u, unsigned int entries)
 	u->buf_mask = (uint16_t)(entries - 1);
 	u->buf_tail = 0;
 	u->nr_bufs = 0;
+	u->incremental = incremental;
 	return 0;
 }
 
@@ -90,7 +99,9 @@ int uring_ring_open(struct uring *u, const struct uring_plan *plan)
 	else if ((params.features & FEATURES) != FEATURES)
 		err = -EOPNOTSUPP;
 	else if (plan->features & URING_BIT(URING_BUF_RING))
-		err = uring_bufs_register(u, plan->buffers);
+		err = uring_bufs_register(u, plan->buffers,
+					  param_incremental &&
+						  plan->features & URING_BIT(URING_BUF_RING_INC));
 	if (err) {
 		uring_ring_close(u);
 		return err;

@@ -27,9 +27,9 @@ static void prep_recv_stream(struct uring *u, struct mn_op *op, struct io_uring_
 {
 	const struct pool *pool = &u->be.shard->pool;
 	bool pressed = pool_pressed(pool);
-	/* Of datagrams the kernel writes the head only for multishot. */
+	/* Of datagrams the kernel writes the head only for multishot, and to the start of a buffer. */
 	bool single = op->code == MN_OP_RECV_PACKETS &&
-		      (op->flags & OP_ONE || !uring_has(u, URING_MULTISHOT_RECV));
+		      (op->flags & OP_ONE || u->incremental || !uring_has(u, URING_MULTISHOT_RECV));
 
 	op->be.num = RECV_BUFFERS;
 	if (!u->bufs || single || (pressed && (pool->nr_free || !u->nr_bufs))) {

@@ -70,6 +70,7 @@ struct uring {
 	uint16_t buf_tail;		/* of the buffer ring, not yet published */
 	uint16_t buf_mask;
 	uint32_t nr_bufs;		/* in the buffer ring, the kernel's */
+	bool incremental;		/* each takes as many receives as fit */
 	struct io_uring_buf_ring *bufs;
 	struct op_list unqueued;	/* waiting for room in the submission queue */
 	struct op_list uncanceled;	/* in the ring, their cancel request waits likewise */
@@ -164,7 +165,7 @@ bool uring_shrunk(struct backend *be);
 /* A ring by itself, disabled at first: 0 or -errno. */
 int uring_ring_open(struct uring *u, const struct uring_plan *plan);
 int uring_ring_enable(struct uring *u);	/* by the thread that will use it */
-int uring_bufs_register(struct uring *u, unsigned int entries);
+int uring_bufs_register(struct uring *u, unsigned int entries, bool incremental);
 
 /* A small one, enabled, with the best flags, to try something; @plan says which. */
 int uring_small_open(struct uring *u, struct uring_plan *plan);

@@ -7,6 +7,7 @@
  * home in any order: the chunk is free when all of it is back, not before.
  */
 #include "core/shard.h"
+#include "lib/mem/mem.h"
 #include "smp/homing.h"
 
 int mn_buf_alloc(struct mn_buf *buf)
@@ -32,6 +33,48 @@ void mn_buf_free(struct mn_buf *buf)
 	else if (chunk)
 		homing_chunk(mn_self, chunk, buf->share);
 	*buf = (struct mn_buf){ .len = 0 };
+}
+
+struct mn_chunk *pool_view(struct pool *pool, struct mn_chunk *whole, uint8_t *data, uint32_t len,
+			   uint32_t share)
+{
+	struct mn_chunk *view = pool->views;
+
+	if (view)
+		pool->views = view->next;
+	else
+		view = mem_alloc(sizeof(*view));
+	if (!view)
+		return NULL;
+	*view = (struct mn_chunk){ .data = data,
+				   .home = whole->home,
+				   .whole = whole,
+				   .refs = share,
+				   .len = len,
+				   .shard = whole->shard };
+	return view;
+}
+
+struct mn_buf pool_slice(struct mn_chunk *chunk)
+{
+	struct mn_buf buf = { .data = chunk->data + chunk->off, .len = chunk->len, .chunk = chunk };
+
+	if (chunk->whole) {
+		buf.chunk = chunk->whole;
+		buf.share = chunk->refs;
+		chunk->next = mn_self->pool.views;
+		mn_self->pool.views = chunk;
+	} else {
+		buf.share = chunk->home->chunk_size - chunk->off;
+	}
+	return buf;
+}
+
+void pool_put_view(struct mn_chunk *view)
+{
+	struct mn_buf buf = pool_slice(view);
+
+	mn_buf_free(&buf);
 }
 
 void mn_buf_split(struct mn_buf *buf, size_t len, struct mn_buf *front)

@@ -62,6 +62,12 @@ int pool_open(struct pool *pool, unsigned int shard)
 
 void pool_close(struct pool *pool)
 {
+	struct mn_chunk *view;
+
+	while ((view = pool->views)) {
+		pool->views = view->next;
+		mem_free(view);
+	}
 	for (unsigned int i = 0; i < pool->nr_chunks / POOL_CHUNKS_PER_SLAB; i++)
 		mem_free(pool->slab[i]);
 	if (pool->arena.base)

@@ -24,10 +24,12 @@ struct mn_chunk {
 	uint8_t *data;		/* pool->chunk_size bytes */
 	struct mn_chunk *next;	/* in a free list or in a queue */
 	struct pool *home;
+	struct mn_chunk *whole;	/* this is a view, a part of that one: @refs of it, nobody else's */
 	uint32_t refs;		/* bytes that are out, in shares; touched by the home shard alone */
 	uint32_t off, len;	/* bytes that were received into it, and not read */
 	uint16_t id;		/* index in the pool: a buffer ring's bid */
 	uint16_t shard;		/* whose it is */
+	bool shared;		/* what was received into it is several slices, of anybody's */
 	bool lent;		/* debug builds: the kernel may write to it */
 };
 
@@ -47,6 +49,8 @@ struct pool {
 
 	/* slabs of POOL_CHUNKS_PER_SLAB chunk headers; ids index them */
 	struct mn_chunk *slab[POOL_SLABS_MAX];
+
+	struct mn_chunk *views;	/* headers without a use; those that move belong where they go */
 
 	struct arena arena;	/* the memory of the chunks */
 };
@@ -86,6 +90,7 @@ static inline struct mn_chunk *pool_get(struct pool *pool)
 	poison_take(chunk->data, pool->chunk_size);
 	chunk->refs = pool->chunk_size;
 	chunk->off = 0;
+	chunk->shared = false;
 	return chunk;
 }
 
@@ -122,10 +127,25 @@ static inline void pool_put_share(struct mn_chunk *chunk, uint32_t share)
 	pool_free(pool, chunk);
 }
 
-/** pool_put - give back a whole chunk */
+/*
+ * pool_view - a header for @share bytes of a chunk, @len of which are at @data, to be queued as one
+ * @pool: this shard's. NULL when there is no memory.
+ */
+struct mn_chunk *pool_view(struct pool *pool, struct mn_chunk *whole, uint8_t *data, uint32_t len,
+			   uint32_t share);
+
+/* pool_slice - what is in a chunk, or in a view, which is gone then */
+struct mn_buf pool_slice(struct mn_chunk *chunk);
+
+void pool_put_view(struct mn_chunk *view);
+
+/** pool_put - give back a whole chunk, or a view */
 static inline void pool_put(struct mn_chunk *chunk)
 {
-	pool_put_share(chunk, chunk->home->chunk_size);
+	if (chunk->whole)
+		pool_put_view(chunk);
+	else
+		pool_put_share(chunk, chunk->home->chunk_size);
 }
 
 /*

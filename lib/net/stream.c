@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Streams: their input, their life and their end. Output is in out.c. */
+/* Streams: their input, their life and their end. The queue of input is in in.c, output in out.c. */
 #include <errno.h>
 #include <string.h>
 
@@ -14,8 +14,6 @@
 #include "lib/net/zerocopy.h"
 
 MN_PARAM(uint, in_max, 65536, 4096, 1 << 30, "received bytes that a connection may queue");
-
-#define IN_SMALL	8	/* at most such a part of a buffer is copied into another */
 
 static void reader_wake(struct mn_stream *stream)
 {
@@ -49,40 +47,10 @@ static void in_resume(struct mn_stream *stream)
 		recv_start(stream);
 }
 
-/*
- * Little that comes behind what nobody has read yet is copied there: so who
- * reads slowly holds no more than 2 * IN_SMALL times the bytes that are queued,
- * and not a buffer for each byte that arrives alone.
- */
-static bool in_append(struct mn_stream *stream, struct mn_chunk *chunk)
-{
-	struct mn_chunk *last;
-	uint32_t end;
-
-	if (!stream->in_head || chunk->len > chunk->home->chunk_size / IN_SMALL)
-		return false;
-	last = container_of(stream->in_tail, struct mn_chunk, next);
-	end = last->off + last->len;
-	if (stream->passing)
-		end += PASSING_ROOM;
-	if (end > last->home->chunk_size || chunk->len > last->home->chunk_size - end ||
-	    (stream->passing && passing_any(chunk)))
-		return false;
-	end = last->off + last->len;
-	memcpy(last->data + end, chunk->data + chunk->off, chunk->len);
-	last->len += chunk->len;
-	pool_put(chunk);
-	return true;
-}
-
 static void in_push(struct mn_stream *stream, struct mn_chunk *chunk)
 {
 	stream->in_bytes += chunk->len;
-	if (!in_append(stream, chunk)) {
-		chunk->next = NULL;
-		*stream->in_tail = chunk;
-		stream->in_tail = &chunk->next;
-	}
+	in_add(stream, chunk);
 	if (in_full(stream) && !stream->in_paused) {
 		stream->in_paused = true;
 		mn_op_cancel(&stream->recv);
@@ -145,30 +113,6 @@ void stream_in_fail(struct mn_stream *stream, int err)
 	reader_wake(stream);
 }
 
-static struct mn_buf chunk_slice(struct mn_chunk *chunk)
-{
-	return (struct mn_buf){ .data = chunk->data + chunk->off,
-				.len = chunk->len,
-				.chunk = chunk,
-				.share = chunk->home->chunk_size - chunk->off };
-}
-
-/* The front of the slice has taken as much of the share as it is long. */
-void stream_unread(struct mn_stream *stream, struct mn_buf *rest)
-{
-	struct mn_chunk *chunk = rest->chunk;
-
-	chunk->off = (uint32_t)(rest->data - chunk->data);
-	chunk->len = (uint32_t)rest->len;
-	BUG_ON(rest->share != chunk->home->chunk_size - chunk->off);
-	chunk->next = stream->in_head;
-	if (!stream->in_head)
-		stream->in_tail = &chunk->next;
-	stream->in_head = chunk;
-	stream->in_bytes += chunk->len;
-	*rest = (struct mn_buf){ .len = 0 };
-}
-
 int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 {
 	struct mn_chunk *chunk = stream->in_head;
@@ -186,10 +130,10 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	if (stream->passing)
 		passing_drop(stream, chunk);
 	stream_touch(stream);
-	*in = chunk_slice(chunk);
+	*in = pool_slice(chunk);	/* a view is gone then */
 	if (stream->in_bytes <= stream->limits.in_low && !pool_pressed(&mn_self->pool))
 		in_resume(stream);
-	return chunk->len;
+	return (int64_t)in->len;
 }
 
 static void read_cancel(void *obj)
@@ -383,21 +327,6 @@ void stream_moved(struct mn_stream *stream)
 	stream->fd = -1;
 	zc_forget(stream);
 	out_drop(stream);
-}
-
-static void in_drop(struct mn_stream *stream)
-{
-	struct mn_chunk *chunk;
-
-	while ((chunk = stream->in_head)) {
-		struct mn_buf buf = chunk_slice(chunk);
-
-		stream->in_head = chunk->next;
-		if (stream->passing)
-			passing_drop(stream, chunk);
-		mn_buf_free(&buf);
-	}
-	stream->in_tail = &stream->in_head;
 }
 
 int stream_end(struct mn_stream *stream)

@@ -127,6 +127,10 @@ static inline void stream_touch(struct mn_stream *stream)
 		stream->active_ns = mn_now();
 }
 
+/* in.c: a chunk, or a view, is the stream's from now on; and none of them any more */
+void in_add(struct mn_stream *stream, struct mn_chunk *chunk);
+void in_drop(struct mn_stream *stream);
+
 /* out.c */
 void out_init(struct mn_stream *stream);
 void out_drop(struct mn_stream *stream);
