@@ -101,7 +101,7 @@ static int reset_fiber(void *arg)
 	peer_close(&peer);	/* with unread bytes: that resets */
 	err = mn_join(writer);
 	ck_assert(err == -ECONNRESET || err == -EPIPE);
-	ck_assert(mn_stream_read(stream, &in) < 0);
+	ck_assert(mn_stream_read(stream, &in) <= 0);	/* the write may have taken the error */
 	let_go();
 	ck_assert_uint_eq(stream->nr_pinned, 0);
 	/* What never left was not copied, and is let go of before what did. */
