@@ -114,6 +114,9 @@ demo: all
 bench-echo: all
 	$(Q)$(run) $(srctree)/tools/peers/bench-echo --bindir=bin
 
+bench-peers: all
+	$(Q)$(run) $(srctree)/tools/peers/bench-peers --build=.
+
 bench-io: all
 	$(Q)$(run) bin/mn-bench --filter='^(file|net)\.'
 	$(Q)$(run) $(srctree)/tools/peers/bench-file bin
@@ -165,7 +168,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo bench-io bench-idle bench-scale bench-gate bench-history install setup setup-dev lint check-all check-models check-stress \
+.PHONY: FORCE all check demo bench-echo bench-peers bench-io bench-idle bench-scale bench-gate bench-history install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif
