@@ -55,25 +55,21 @@ struct mn_chunk *pool_view(struct pool *pool, struct mn_chunk *whole, uint8_t *d
 	return view;
 }
 
-struct mn_buf pool_slice(struct mn_chunk *chunk)
+void pool_view_slice(struct mn_chunk *view, struct mn_buf *buf)
 {
-	struct mn_buf buf = { .data = chunk->data + chunk->off, .len = chunk->len, .chunk = chunk };
-
-	if (chunk->whole) {
-		buf.chunk = chunk->whole;
-		buf.share = chunk->refs;
-		chunk->next = mn_self->pool.views;
-		mn_self->pool.views = chunk;
-	} else {
-		buf.share = chunk->home->chunk_size - chunk->off;
-	}
-	return buf;
+	*buf = (struct mn_buf){ .data = view->data + view->off,
+				.len = view->len,
+				.chunk = view->whole,
+				.share = view->refs };
+	view->next = mn_self->pool.views;
+	mn_self->pool.views = view;
 }
 
 void pool_put_view(struct mn_chunk *view)
 {
-	struct mn_buf buf = pool_slice(view);
+	struct mn_buf buf;
 
+	pool_view_slice(view, &buf);
 	mn_buf_free(&buf);
 }
 

@@ -134,8 +134,26 @@ static inline void pool_put_share(struct mn_chunk *chunk, uint32_t share)
 struct mn_chunk *pool_view(struct pool *pool, struct mn_chunk *whole, uint8_t *data, uint32_t len,
 			   uint32_t share);
 
-/* pool_slice - what is in a chunk, or in a view, which is gone then */
-struct mn_buf pool_slice(struct mn_chunk *chunk);
+/* pool_view_slice - what a view shows; the view is gone then */
+void pool_view_slice(struct mn_chunk *view, struct mn_buf *buf);
+
+/*
+ * pool_slice - what is in a chunk, or in a view, which is gone then
+ *
+ * Written where it goes, and not returned: a copy would be read in other pieces than it
+ * was just written in, and wait for the store buffer.
+ */
+static inline void pool_slice(struct mn_chunk *chunk, struct mn_buf *buf)
+{
+	if (chunk->whole) {
+		pool_view_slice(chunk, buf);
+		return;
+	}
+	buf->data = chunk->data + chunk->off;
+	buf->len = chunk->len;
+	buf->chunk = chunk;
+	buf->share = chunk->home->chunk_size - chunk->off;
+}
 
 void pool_put_view(struct mn_chunk *view);
 

@@ -22,12 +22,12 @@ static bool in_join(struct mn_stream *stream, struct mn_chunk *view)
 	struct mn_chunk *last;
 	struct mn_buf part;
 
-	if (!view->whole || !stream->in_head)
+	if (!view->whole)
 		return false;
 	last = container_of(stream->in_tail, struct mn_chunk, next);
 	if (last->whole != view->whole || last->data + last->len != view->data)
 		return false;
-	part = pool_slice(view);
+	pool_slice(view, &part);
 	last->len += (uint32_t)part.len;
 	last->refs += part.share;
 	return true;
@@ -41,7 +41,7 @@ static struct mn_chunk *in_own(struct mn_stream *stream, struct mn_chunk *view)
 {
 	struct mn_chunk *own;
 
-	if (!view->whole || !stream->in_head || !in_small(view))
+	if (!view->whole || !in_small(view))
 		return view;
 	own = pool_get(&mn_self->pool);
 	if (!own)
@@ -62,7 +62,7 @@ static bool in_append(struct mn_stream *stream, struct mn_chunk *chunk)
 	struct mn_chunk *last;
 	uint32_t end;
 
-	if (!stream->in_head || !in_small(chunk))
+	if (!in_small(chunk))
 		return false;
 	last = container_of(stream->in_tail, struct mn_chunk, next);
 	if (last->whole)
@@ -80,11 +80,21 @@ static bool in_append(struct mn_stream *stream, struct mn_chunk *chunk)
 	return true;
 }
 
-void in_add(struct mn_stream *stream, struct mn_chunk *chunk)
+/* What comes behind unread input: NULL when that has taken it. */
+static __noinline struct mn_chunk *in_behind(struct mn_stream *stream, struct mn_chunk *chunk)
 {
 	if (in_join(stream, chunk) || in_append(stream, chunk))
-		return;
-	chunk = in_own(stream, chunk);
+		return NULL;
+	return in_own(stream, chunk);
+}
+
+void in_add(struct mn_stream *stream, struct mn_chunk *chunk)
+{
+	if (stream->in_head) {
+		chunk = in_behind(stream, chunk);
+		if (!chunk)
+			return;
+	}
 	chunk->next = NULL;
 	*stream->in_tail = chunk;
 	stream->in_tail = &chunk->next;
@@ -122,7 +132,7 @@ void in_drop(struct mn_stream *stream)
 		stream->in_head = chunk->next;
 		if (stream->passing)
 			passing_drop(stream, chunk);
-		buf = pool_slice(chunk);
+		pool_slice(chunk, &buf);
 		mn_buf_free(&buf);
 	}
 	stream->in_tail = &stream->in_head;

@@ -130,7 +130,7 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	if (stream->passing)
 		passing_drop(stream, chunk);
 	stream_touch(stream);
-	*in = pool_slice(chunk);	/* a view is gone then */
+	pool_slice(chunk, in);	/* a view is gone then */
 	if (stream->in_bytes <= stream->limits.in_low && !pool_pressed(&mn_self->pool))
 		in_resume(stream);
 	return (int64_t)in->len;
