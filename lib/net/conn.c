@@ -10,11 +10,12 @@
 
 #include "lib/mem/slab.h"
 #include "core/sched.h"
+#include "lib/net/idle.h"
 #include "lib/net/passing.h"
 #include "lib/net/server.h"
 #include "lib/net/socket.h"
 
-BUILD_BUG_ON(sizeof(struct conn) > 512 && !IS_ENABLED(CONFIG_DEBUG));
+BUILD_BUG_ON(sizeof(struct conn) > 448 && !IS_ENABLED(CONFIG_DEBUG));
 
 static struct conn *conn_new(struct server *server)
 {
@@ -31,6 +32,7 @@ static struct conn *conn_new(struct server *server)
 
 void conn_drop(struct conn *conn)
 {
+	idle_drop(&conn->stream);
 	slab_free(&mn_self->conns, conn);
 }
 
@@ -142,7 +144,7 @@ void conn_start(struct conn *conn)
 	conn_enter(conn, server);
 	if (conf->on_input)
 		conn->stream.reader = &conn->input;
-	stream_begin(&conn->stream, conf->idle_timeout_ns);
+	stream_begin(&conn->stream);
 }
 
 int conn_adopt(const struct move *move)
@@ -162,6 +164,8 @@ int conn_adopt(const struct move *move)
 		return -ENOMEM;
 	stream_init(&conn->stream, move->from->fd);
 	err = out_reserve(&conn->stream, move->from);
+	if (!err)
+		err = idle_take(&conn->stream, move->from);
 	if (!err && fn)
 		err = conn_spawn(conn, fn, move->fn ? move->arg : conf->arg);
 	if (err) {
@@ -192,6 +196,10 @@ int conn_accepted(struct server *server, int fd)
 		return -ENOMEM;
 	stats_add(mn_self, STAT_ACCEPTS, 1);
 	stream_init(&conn->stream, fd);
+	if (idle_set(&conn->stream, server->serve->conf.idle_timeout_ns)) {
+		conn_drop(conn);
+		return -ENOMEM;
+	}
 	conn->stream.passing = passing_wanted(fd, server->serve->conf.opt);
 	list_add_tail(&server->waiting, &conn->entry);
 	if (server->nr_conns < server->serve->conf.conns_max)

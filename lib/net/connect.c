@@ -279,7 +279,7 @@ static int stream_over(int fd, const struct mn_connect_conf *conf, struct mn_str
 	}
 	stream_init(*stream, fd);
 	(*stream)->passing = passing_wanted(fd, conf->opt);
-	stream_begin(*stream, MN_NEVER);
+	stream_begin(*stream);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include <miniss/smp.h>
 
 #include "lib/mem/mem.h"
+#include "lib/net/idle.h"
 #include "lib/net/server.h"
 
 static struct conn *conn_of(struct mn_stream *stream)
@@ -59,8 +60,11 @@ static int alone_adopt(const struct move *move)
 	stream_init(alone.stream, move->from->fd);
 	err = out_reserve(alone.stream, move->from);
 	if (!err)
+		err = idle_take(alone.stream, move->from);
+	if (!err)
 		err = fiber_spawn(mn_self, alone_fiber, &alone, sizeof(alone), NULL);
 	if (err) {
+		idle_drop(alone.stream);
 		out_drop(alone.stream);
 		mem_free(alone.stream);
 		return err;

@@ -12,6 +12,7 @@
 #include "core/shard.h"
 #include "lib/mem/mem.h"
 #include "lib/net/shed.h"
+#include "lib/net/idle.h"
 #include "lib/net/stream.h"
 #include "lib/net/zerocopy.h"
 
@@ -379,7 +380,7 @@ static int write_begin(struct mn_stream *stream, struct mn_buf *out)
 	int err = stream->out_err;
 
 	BUG_ON(stream->moving);
-	stream_touch(stream);
+	idle_touch(stream);
 	if (!err && stream->shut)
 		err = -EPIPE;
 	if (!err && out->len)

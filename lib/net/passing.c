@@ -16,6 +16,7 @@
 
 #include "backends/packet.h"
 #include "core/shard.h"
+#include "lib/net/idle.h"
 #include "lib/net/passing.h"
 #include "lib/net/socket.h"
 
@@ -233,7 +234,7 @@ int mn_stream_send_fds(struct mn_stream *stream, const void *data, size_t len, c
 		err = out_wait(stream, 0);
 	if (err)
 		return err;
-	stream_touch(stream);
+	idle_touch(stream);
 	stream->lent = true;
 	sent = send_first(stream, data, len, fds, n);
 	stream->lent = false;

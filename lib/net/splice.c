@@ -18,6 +18,7 @@
 #include "core/future.h"
 #include "core/shard.h"
 #include "lib/net/socket.h"
+#include "lib/net/idle.h"
 #include "lib/net/stream.h"
 
 MN_PARAM(uint, splice_min, 65536, 0, 1 << 30,
@@ -269,7 +270,7 @@ static int64_t pipe_receive(struct between *b, struct mn_stream *from, size_t le
 	}
 	if (res > 0) {
 		b->held = (size_t)res;
-		stream_touch(from);
+		idle_touch(from);
 		stats_add(mn_self, STAT_BYTES_IN, res);
 	} else if (from->in_err || (!refused(res) && res != mn_self->fiber->stop)) {
 		stream_in_over(from, (int)res);

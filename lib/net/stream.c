@@ -8,6 +8,7 @@
 #include "core/future.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
+#include "lib/net/idle.h"
 #include "lib/net/passing.h"
 #include "lib/net/socket.h"
 #include "lib/net/stream.h"
@@ -129,7 +130,7 @@ int64_t mn_stream_try_read(struct mn_stream *stream, struct mn_buf *in)
 	stream->in_bytes -= chunk->len;
 	if (stream->passing)
 		passing_drop(stream, chunk);
-	stream_touch(stream);
+	idle_touch(stream);
 	pool_slice(chunk, in);	/* a view is gone then */
 	if (stream->in_bytes <= stream->limits.in_low && !pool_pressed(&mn_self->pool))
 		in_resume(stream);
@@ -191,29 +192,6 @@ void mn_stream_abort(struct mn_stream *stream)
 	stream_abort(stream, -ECANCELED);
 }
 
-static void idle_arm(struct mn_stream *stream)
-{
-	if (stream->idle_ns < MN_NEVER / 2)
-		mn_timer_arm(&stream->idle, stream->active_ns + stream->idle_ns,
-			     (uint32_t)min(stream->idle_ns / 8, MN_SEC));
-}
-
-/* One timer that follows the activity late: what is read or sent does not move it. */
-static void idle_check(struct mn_task *task)
-{
-	struct mn_stream *stream = container_of(mn_timer_of(task), struct mn_stream, idle);
-	int64_t until_ns;
-
-	if (stream->sent)
-		stream->active_ns = mn_now();
-	stream->sent = false;
-	until_ns = stream->active_ns + stream->idle_ns;
-	if (until_ns <= mn_now())
-		stream_abort(stream, -ETIMEDOUT);
-	else
-		idle_arm(stream);
-}
-
 void stream_init(struct mn_stream *stream, int fd)
 {
 	stream->fd = fd;
@@ -221,14 +199,12 @@ void stream_init(struct mn_stream *stream, int fd)
 	stream->limits.in_high = param_in_max;
 	stream->limits.in_low = param_in_max / 2;
 	out_init(stream);
-	mn_timer_init(&stream->idle, idle_check);
 }
 
-void stream_begin(struct mn_stream *stream, int64_t idle_ns)
+void stream_begin(struct mn_stream *stream)
 {
-	stream->active_ns = mn_now();
-	stream->idle_ns = idle_ns;
-	idle_arm(stream);
+	idle_touch(stream);
+	idle_start(stream);
 	recv_start(stream);
 }
 
@@ -271,7 +247,7 @@ void stream_in_over(struct mn_stream *stream, int err)
 void stream_quiet(struct mn_stream *stream)
 {
 	stream->moving = true;
-	mn_timer_cancel(&stream->idle);
+	idle_stop(stream);
 	out_quiet(stream);
 	mn_op_cancel(&stream->recv);
 	out_cancel(stream);
@@ -284,7 +260,7 @@ void stream_resume(struct mn_stream *stream)
 	stream->moving = false;
 	if (stream->aborted)
 		return;
-	idle_arm(stream);
+	idle_start(stream);
 	if (!stream->in_ended) {
 		stream->in_paused = in_full(stream);
 		if (!stream->in_paused)
@@ -313,8 +289,6 @@ void stream_take(struct mn_stream *to, struct mn_stream *from)
 	out_take(to, from);
 	to->zc = from->zc;
 	to->sent = from->sent;
-	to->active_ns = from->active_ns;
-	to->idle_ns = from->idle_ns;
 	to->user = from->user;
 	stream_resume(to);
 }
@@ -326,6 +300,7 @@ void stream_moved(struct mn_stream *stream)
 	stream->in_err = stream->out_err = -ENOTCONN;
 	stream->fd = -1;
 	zc_forget(stream);
+	idle_drop(stream);
 	out_drop(stream);
 }
 
@@ -343,7 +318,7 @@ int stream_end(struct mn_stream *stream)
 	end_wait(&stream->recv);
 	out_cancel_wait(stream);
 	zc_forget(stream);
-	mn_timer_cancel(&stream->idle);
+	idle_drop(stream);
 	in_drop(stream);
 	out_drop(stream);
 	socket_close(stream->fd);

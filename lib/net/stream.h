@@ -9,7 +9,6 @@
 #define LIB_NET_STREAM_H
 
 #include <miniss/stream.h>
-#include <miniss/timer.h>
 
 #include "core/op.h"
 #include "lib/list.h"
@@ -73,17 +72,15 @@ struct mn_stream {
 	struct mn_stream_limits limits;
 
 	/* life */
-	int64_t active_ns;	/* when the application last read or wrote */
-	int64_t idle_ns;	/* the longest pause; MN_NEVER */
-	struct mn_timer idle;
+	struct idle_limit *idle;	/* idle.h; NULL: there is none */
 	void *user;
 };
 
 /* stream_init - zeroed memory becomes a stream over a connected descriptor */
 void stream_init(struct mn_stream *stream, int fd);
 
-/* stream_begin - start to receive; -ETIMEDOUT after @idle_ns without a byte */
-void stream_begin(struct mn_stream *stream, int64_t idle_ns);
+/* stream_begin - start to receive */
+void stream_begin(struct mn_stream *stream);
 
 /* stream_end - mn_stream_close() for a stream that is part of something */
 int stream_end(struct mn_stream *stream);
@@ -119,13 +116,6 @@ int stream_in_wait(struct mn_stream *stream);
 
 /* stream_abort - mn_stream_abort() with a reason */
 void stream_abort(struct mn_stream *stream, int err);
-
-/* stream_touch - the application reads or writes; only an idle limit wants to know when */
-static inline void stream_touch(struct mn_stream *stream)
-{
-	if (mn_timer_armed(&stream->idle))
-		stream->active_ns = mn_now();
-}
 
 /* in.c: a chunk, or a view, is the stream's from now on; and none of them any more */
 void in_add(struct mn_stream *stream, struct mn_chunk *chunk);

@@ -176,7 +176,7 @@ int mn_process_spawn(struct mn_process **process, const struct mn_process_option
 	}
 	for (int i = 0; i < 3; i++)
 		if (p->pipe[i])
-			stream_begin(p->pipe[i], MN_NEVER);
+			stream_begin(p->pipe[i]);
 	process_watch(p, p->pidfd < 0 && !children_watch());
 	*process = p;
 	return 0;

@@ -187,7 +187,7 @@ static int unix_open(struct bench_case *c)
 	}
 	for (int i = 0; i < 2; i++) {
 		stream_init(&pair->stream[i], fd[i]);
-		stream_begin(&pair->stream[i], MN_NEVER);
+		stream_begin(&pair->stream[i]);
 	}
 	c->state = pair;
 	return 0;

@@ -56,7 +56,7 @@ static struct mn_stream *stream_of(int fd)
 	if (!stream)
 		abort();
 	stream_init(stream, fd);
-	stream_begin(stream, MN_NEVER);
+	stream_begin(stream);
 	return stream;
 }
 

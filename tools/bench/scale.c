@@ -198,7 +198,7 @@ static int conns_connect(struct conns *k)
 				return -ENOMEM;
 			k->stream[2 * i + e] = end;
 			stream_init(end, fd[e]);
-			stream_begin(end, MN_NEVER);
+			stream_begin(end);
 		}
 	}
 	close(listener);
