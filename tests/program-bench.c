@@ -36,8 +36,10 @@ static const char *option(const char *name, const char *path)
 
 START_TEST(a_run_that_was_saved_is_compared_with_the_next)
 {
-	const char *path = file_with("");
+	const char *path;
 
+	need_memlock();
+	path = file_with("");
 	ck_assert_int_eq(program_run(&p, NULL,
 				     ARGS("mn-bench", FILTER, "--samples=9", option("save", path))),
 			 0);
@@ -66,6 +68,7 @@ START_TEST(what_is_slower_or_faster_is_told)
 	char text[256];
 	const char *path;
 
+	need_memlock();
 	snprintf(text, sizeof(text), "miniss-bench 1\na machine\nfuture.then %s\n", runs[_i].was);
 	path = file_with(text);
 	ck_assert_int_eq(program_run(&p, NULL,
