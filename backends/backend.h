@@ -82,6 +82,15 @@ struct backend_ops {
 	 */
 	unsigned int (*turn)(struct backend *be, int64_t deadline_ns);
 
+	/**
+	 * @forget: a stream's socket goes to another shard; or NULL
+	 *	None of its operations is in flight. The backend may keep
+	 *	something of a descriptor with sends that have OP_STREAM,
+	 *	until this or MN_OP_CLOSE: by nothing else is such a one
+	 *	closed, or its number another file's.
+	 */
+	void (*forget)(struct backend *be, int fd);
+
 	/** @now: the time of this world, ns, monotonic */
 	int64_t (*now)(struct backend *be);
 
@@ -151,6 +160,7 @@ void backend_cancel(struct backend *be, struct mn_op *op);
 unsigned int backend_turn(struct backend *be, int64_t deadline_ns);
 int64_t backend_now(struct backend *be);
 void backend_wake(struct backend *be);
+void backend_forget(struct backend *be, int fd);
 int backend_start(struct backend *be);
 void backend_close(struct backend *be);
 
@@ -167,6 +177,8 @@ void backend_close(struct backend *be);
 	{ return (OPS)->now(be); }					\
 	void backend_wake(struct backend *be)				\
 	{ (OPS)->wake(be); }						\
+	void backend_forget(struct backend *be, int fd)			\
+	{ if ((OPS)->forget) (OPS)->forget(be, fd); }			\
 	int backend_start(struct backend *be)				\
 	{ return (OPS)->start(be); }					\
 	void backend_close(struct backend *be)				\

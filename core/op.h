@@ -24,6 +24,7 @@ enum op_state {
 #define OP_TOLD	0x02	/* RECV_STREAM: a send began since, whose result tells of a reset, too */
 #define OP_PINNED 0x04	/* SENDMSG_ZC: the kernel has yet to say that it needs the memory no more */
 #define OP_COPY	0x08	/* SENDMSG_ZC: what is left is sent with a copy */
+#define OP_STREAM 0x20	/* SEND, SENDMSG: of a stream's socket; see forget() in backends/backend.h */
 #define OP_SENT	0x10	/* SENDMSG_ZC: how the send ended was delivered */
 
 /* Completes by resolving op->done. */

@@ -24,6 +24,7 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_BYTES_ZC_COPIED]	= "bytes_zc_copied",
 	[STAT_STARVED]		= "starved",
 	[STAT_SHED]		= "shed",
+	[STAT_FILES_AT_HAND]	= "files_at_hand",
 	[STAT_CQ_OVERFLOWS]	= "cq_overflows",
 	[STAT_JOBS]		= "jobs",
 	[STAT_JOBS_WAIT_US]	= "jobs_wait_us",

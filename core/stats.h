@@ -30,6 +30,7 @@ enum stat_id {
 	STAT_BYTES_ZC_COPIED,	/* and those that were copied all the same, at more expense */
 	STAT_STARVED,		/* receives that paused for want of buffers */
 	STAT_SHED,		/* connections given up for that, since their peers do not read */
+	STAT_FILES_AT_HAND,	/* io_uring: sockets that were put into the table of its files */
 	STAT_CQ_OVERFLOWS,	/* io_uring: completions that did not fit */
 	STAT_JOBS,		/* that threads of the blocking pool did */
 	STAT_JOBS_WAIT_US,	/* how long these were queued, in all */

@@ -44,6 +44,7 @@ static const struct {
 	SUITE_ENTRY(uring_fixed),
 	SUITE_ENTRY(uring_zc),
 	SUITE_ENTRY(uring_incremental),
+	SUITE_ENTRY(uring_files),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),
@@ -184,6 +185,9 @@ int main(int argc, char **argv)
 		uring_mask_set(getenv("MINISS_IO_URING_MASK"));
 	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_INCREMENTAL"))
 		uring_incremental_set(true);
+	/* At once, or few would ever send often enough. */
+	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && getenv("MINISS_IO_URING_FILES"))
+		uring_files_set((unsigned int)atoi(getenv("MINISS_IO_URING_FILES")), 1);
 	if (getenv("MN_TEST_DENY") && deny_as_named(getenv("MN_TEST_DENY"))) {
 		fprintf(stderr, "mn-test: MN_TEST_DENY=%s: it should be EPERM or ENOSYS\n",
 			getenv("MN_TEST_DENY"));

@@ -72,6 +72,7 @@ SUITE(topology_sys);
 SUITE(unix_sockets);
 SUITE(uring_fixed);
 SUITE(uring_incremental);
+SUITE(uring_files);
 SUITE(uring_waker);
 SUITE(uring_zc);
 SUITE(wake);

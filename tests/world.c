@@ -78,10 +78,10 @@ bool world_backend(struct mn_world *world, int i)
 	return world_begin(world, backend_kind.start[i]->name, 1);
 }
 
-/* One without each of them, one without all, and one with what is not used uncalled for. */
+/* One without each of them, one without all, and two with what is not used uncalled for. */
 int nr_variants(void)
 {
-	return nr_backends() + (IS_ENABLED(CONFIG_BACKEND_IO_URING) ? URING_FEATURES + 2 : 0);
+	return nr_backends() + (IS_ENABLED(CONFIG_BACKEND_IO_URING) ? URING_FEATURES + 3 : 0);
 }
 
 const char *variant(int i, const char **without)
@@ -93,7 +93,8 @@ const char *variant(int i, const char **without)
 		return backend_kind.start[i]->name;
 	if (IS_ENABLED(CONFIG_BACKEND_IO_URING) && feature > URING_FEATURES) {
 		uring_mask_set(NULL);
-		uring_incremental_set(true);
+		uring_incremental_set(feature == URING_FEATURES + 1);
+		uring_files_set(feature == URING_FEATURES + 2 ? 1024 : 0, 1);
 	} else if (IS_ENABLED(CONFIG_BACKEND_IO_URING)) {
 		*without = feature == URING_FEATURES ? "all" : uring_feature_name(feature);
 		uring_mask_set(*without);

@@ -27,6 +27,7 @@ enum uring_feature {
 	URING_SEND_ZC,
 	URING_FIXED_BUFS,
 	URING_BUF_RING_INC,
+	URING_FIXED_FILES,
 	URING_FEATURES
 };
 
@@ -44,6 +45,9 @@ void uring_mask_set(const char *list);
 
 /* uring_incremental_set - the same for --io_uring.incremental */
 void uring_incremental_set(bool on);
+
+/* uring_files_set - the same for --io_uring.files, and after how many sends a socket is kept */
+void uring_files_set(unsigned int files, unsigned int uses);
 
 /* uring_feature_name - as the mask calls it */
 const char *uring_feature_name(enum uring_feature feature);

@@ -27,6 +27,7 @@ static const struct backend_ops uring_ops = {
 	.turn		= uring_turn,
 	.now		= uring_now,
 	.wake		= uring_wake,
+	.forget		= uring_forget,
 	.open		= uring_open,
 	.start		= uring_start,
 	.close		= uring_close,

@@ -75,6 +75,7 @@ void uring_ring_close(struct uring *u)
 	size_t size = ((size_t)u->buf_mask + 1) * sizeof(struct io_uring_buf);
 
 	io_uring_queue_exit(&u->ring);
+	uring_files_close(u);
 	if (u->bufs_mem)
 		mem_unmap(u->bufs_mem, size);
 	u->bufs_mem = NULL;
@@ -292,6 +293,8 @@ int uring_open(struct backend *const *be, unsigned int n, const char *arg)
 		if (err)
 			uring_ring_close(to_uring(be[i]));
 	}
+	if (!err)
+		uring_files_open(be, n);
 	return err;
 }
 

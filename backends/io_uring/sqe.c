@@ -65,9 +65,11 @@ static void op_prep(struct uring *u, struct mn_op *op, struct io_uring_sqe *sqe)
 	case MN_OP_SEND:
 		io_uring_prep_send(sqe, op->fd, (uint8_t *)op->buf.base + op->be.num,
 				   op->buf.len - op->be.num, MSG_NOSIGNAL | MSG_WAITALL);
+		sqe->flags |= uring_file_flags(u, op);
 		break;
 	case MN_OP_SENDMSG:
 		io_uring_prep_sendmsg(sqe, op->fd, op->msg.hdr, MSG_NOSIGNAL | MSG_WAITALL);
+		sqe->flags |= uring_file_flags(u, op);
 		break;
 	case MN_OP_SENDMSG_ZC:
 		uring_zc_prep(op, sqe);
@@ -135,6 +137,8 @@ void uring_submit(struct backend *be, struct mn_op *op)
 	op->be.num = 0;
 	op->pprev = NULL;
 	if (op_is_inline(op)) {
+		if (op->code == MN_OP_CLOSE)
+			uring_forget(be, op->fd);
 		op_complete(op, inline_op(op, false));
 		return;
 	}

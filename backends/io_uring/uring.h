@@ -10,6 +10,7 @@
  *	poll.c	readiness
  *	mounts.c	file systems that are not to be trusted
  *	fixed.c	buffers that the kernel knows
+ *	files.c	sockets that it has at hand
  *	recv.c	the buffer ring, and receives of streams
  *	zc.c	sends without a copy, and what the kernel says when it lets go
  *	turn.c	the one system call of a turn
@@ -77,6 +78,10 @@ struct uring {
 	struct op_list starved;		/* receives waiting for buffers */
 	struct op_list heard;		/* in the ring, may have missed a reset: see recv.c */
 	uint32_t turns;			/* with some of these */
+	struct {
+		uint32_t nr;		/* of the ring's table, 0: there is none */
+		uint8_t *uses;		/* of each descriptor below that: its sends, or FILE_* */
+	} files;
 	struct io_uring ring;
 
 	/* mounts.c: file systems that were looked up, the newest at @next - 1 */
@@ -214,6 +219,27 @@ void uring_poll_end(struct mn_op *op);	/* before it completes in another way */
 /* fixed.c: of which registered buffer this is, or -1; whether there can be any: 0 or -errno */
 int uring_fixed(struct uring *u, const void *base, size_t len);
 int uring_try_fixed(struct uring *u);
+
+/*
+ * files.c. Of a descriptor's sends so many that it is in the table, or that it
+ * is not to be.
+ */
+enum { FILE_REFUSED = UINT8_MAX - 1, FILE_AT_HAND };
+
+void uring_files_open(struct backend *const *be, unsigned int n);
+void uring_files_close(struct uring *u);
+unsigned int uring_file_use(struct uring *u, int fd);
+void uring_forget(struct backend *be, int fd);
+
+/* uring_file_flags - a request of this operation is about to be made: the flags of its descriptor */
+static inline unsigned int uring_file_flags(struct uring *u, const struct mn_op *op)
+{
+	if (!(op->flags & OP_STREAM) || (unsigned int)op->fd >= u->files.nr)
+		return 0;
+	if (u->files.uses[op->fd] == FILE_AT_HAND)
+		return IOSQE_FIXED_FILE;
+	return uring_file_use(u, op->fd);
+}
 
 /* mounts.c */
 bool uring_file_waits(struct uring *u, int fd);

@@ -97,6 +97,7 @@ static inline void out_copy(struct mn_stream *stream, struct batch *batch)
 		batch_prepare(batch);
 		op->msg.hdr = &batch->hdr;
 	}
+	op->flags = OP_STREAM;
 	op->complete = out_sent;
 	op_start(op);
 }

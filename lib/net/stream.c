@@ -5,6 +5,7 @@
 
 #include <miniss/param.h>
 
+#include "backends/backend.h"
 #include "core/future.h"
 #include "core/shard.h"
 #include "lib/mem/mem.h"
@@ -253,6 +254,7 @@ void stream_quiet(struct mn_stream *stream)
 	out_cancel(stream);
 	end_wait(&stream->recv);
 	out_cancel_wait(stream);
+	backend_forget(mn_self->be, stream->fd);
 }
 
 void stream_resume(struct mn_stream *stream)
