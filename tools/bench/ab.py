@@ -41,9 +41,9 @@ def pinned(cpu):
 
 # ---- what is measured: {path: ns} of one side ----
 
-def benches(bin_dir, options, args):
-    done = subprocess.run([os.path.join(bin_dir, "mn-bench"), "--json", f"--samples={args.samples}",
-                           f"--filter={args.filter}", "--log-level=1", *options],
+def benches(bin_dir, options, pattern, samples):
+    done = subprocess.run([os.path.join(bin_dir, "mn-bench"), "--json", f"--samples={samples}",
+                           f"--filter={pattern}", "--log-level=1", *options],
                           capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{bin_dir}/mn-bench: {done.stderr.strip()}")
@@ -59,16 +59,15 @@ def cpu_ns(pid):
     return total
 
 
-def echo(bin_dir, options, conns, load):
-    """CPU time of mn-echo for a request of 64 bytes, one CPU for it and one for the load."""
+def echo(command, conns, load):
+    """Of an echo server on one CPU, with the load on another: CPU ns a request, requests/s."""
     cpus = sorted(os.sched_getaffinity(0))
-    with subprocess.Popen([os.path.join(bin_dir, "mn-echo"), "--cpus=1", "--listen=127.0.0.1:0", *options],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           preexec_fn=pinned(cpus[0])) as server:
         try:
             line = server.stdout.readline() if select.select([server.stdout], [], [], 10)[0] else ""
             if "listening on " not in line:
-                raise RuntimeError(f"{bin_dir}/mn-echo does not listen")
+                raise RuntimeError(f"{command[0]} does not listen")
             address = line.split("listening on ")[1].split(",")[0].strip()
             before = cpu_ns(server.pid)
             done = subprocess.run([load, address, f"--connections={conns}", "--seconds=1", "--cpus=1",
@@ -79,14 +78,19 @@ def echo(bin_dir, options, conns, load):
             server.terminate()
     if done.returncode:
         raise RuntimeError(f"{load}: {done.stderr.strip()}")
-    return used / json.loads(done.stdout.splitlines()[-1])["requests"]
+    result = json.loads(done.stdout.splitlines()[-1])
+    return used / result["requests"], result["requests_per_s"]
+
+
+def mn_echo(bin_dir, options):
+    return [os.path.join(bin_dir, "mn-echo"), "--cpus=1", "--listen=127.0.0.1:0", *options]
 
 
 def measured(one, args, load):
     _, bin_dir, options = one
-    rows = benches(bin_dir, options, args) if args.filter else {}
+    rows = benches(bin_dir, options, args.filter, args.samples) if args.filter else {}
     for conns in args.echo:
-        rows[f"mn-echo.{conns}"] = echo(bin_dir, options, conns, load)
+        rows[f"mn-echo.{conns}"] = echo(mn_echo(bin_dir, options), conns, load)[0]
     return rows
 
 
