@@ -123,7 +123,7 @@ bench-io: all
 	$(Q)$(run) $(srctree)/tools/peers/bench-copy bin
 
 bench-scale: all
-	$(Q)$(run) $(srctree)/tools/bench/scale bin
+	$(Q)$(run) $(srctree)/tools/bench/scale . --out=scale.html
 
 bench-idle: all
 	$(Q)$(run) $(srctree)/tools/peers/bench-idle --bindir=bin
@@ -163,7 +163,7 @@ format:
 
 clean:
 	$(Q)rm -rf $(addprefix ./,core backends timers smp lib samples tools tests bin include \
-		miniss*.o .miniss*.cmd gate gate-history.html dispatch lint check-all check-models check-stress)
+		miniss*.o .miniss*.cmd gate gate-history.html scale.html dispatch lint check-all check-models check-stress)
 distclean mrproper: clean
 	$(Q)rm -f .config .config.old defconfig
 

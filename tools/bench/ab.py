@@ -39,6 +39,13 @@ def pinned(cpu):
     return lambda: os.sched_setaffinity(0, {cpu})
 
 
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
+                     os.uname().machine)
+    return f"{len(os.sched_getaffinity(0))} CPUs ({model}), Linux {os.uname().release}"
+
+
 # ---- what is measured: {path: ns} of one side ----
 
 def benches(bin_dir, options, pattern, samples):
@@ -59,27 +66,37 @@ def cpu_ns(pid):
     return total
 
 
+def second_of(client, second):
+    """The requests that mn-load counted in it, when it is over."""
+    for line in client.stderr:
+        if line.startswith(f"{second} s: "):
+            return max(int(line.split()[2]), 1)
+    raise RuntimeError(f"{client.args[0]} ended early")
+
+
 def echo(command, conns, load):
-    """Of an echo server on one CPU, with the load on another: CPU ns a request, requests/s."""
-    cpus = sorted(os.sched_getaffinity(0))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          preexec_fn=pinned(cpus[0])) as server:
+    """An echo server on one CPU, the load on another; its CPU ns a request, and requests/s, of one second."""
+    cpus, pipe, null = sorted(os.sched_getaffinity(0)), subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=pipe, stderr=null, text=True, preexec_fn=pinned(cpus[0])) as server:
         try:
             line = server.stdout.readline() if select.select([server.stdout], [], [], 10)[0] else ""
             if "listening on " not in line:
                 raise RuntimeError(f"{command[0]} does not listen")
             address = line.split("listening on ")[1].split(",")[0].strip()
-            before = cpu_ns(server.pid)
-            done = subprocess.run([load, address, f"--connections={conns}", "--seconds=1", "--cpus=1",
-                                   "--spin=off", "--json"],
-                                  capture_output=True, text=True, check=False, preexec_fn=pinned(cpus[-1]))
-            used = cpu_ns(server.pid) - before
+            with subprocess.Popen([load, address, f"--connections={conns}", "--seconds=60", "--cpus=1",
+                                   "--spin=off", "--progress", "--log-level=0"], stdout=null, stderr=pipe,
+                                  text=True, preexec_fn=pinned(cpus[-1])) as client:
+                try:
+                    # The second one: all connections are up, and what they cost is not in it.
+                    second_of(client, 1)
+                    before = cpu_ns(server.pid)
+                    requests = second_of(client, 2)
+                    used = cpu_ns(server.pid) - before
+                finally:
+                    client.kill()
         finally:
-            server.terminate()
-    if done.returncode:
-        raise RuntimeError(f"{load}: {done.stderr.strip()}")
-    result = json.loads(done.stdout.splitlines()[-1])
-    return used / result["requests"], result["requests_per_s"]
+            server.kill()
+    return used / requests, requests
 
 
 def mn_echo(bin_dir, options):
