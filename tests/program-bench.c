@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* mn-bench keeps a run, and the next one is told beside it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,6 +117,42 @@ START_TEST(files_that_cannot_be_had_are_named)
 }
 END_TEST
 
+/* What is printed and drawn of it, by a shell in tools/bench of the source; $b is the build. */
+static const struct {
+	const char *command, *says[5];
+} scripts[] = {
+	{ "./ab.py --rounds=6 --samples=1 --filter='^future\\.then$' a=$b b=$b,--seed=1",
+	  { "ns, medians", "more", "\nfuture.then ", "[" } },
+	{ "./ab.py a=$b", { "it takes two sides" } },
+	{ "./goals --rounds=1 --only=future $b", { "make and resolve a future, ns", "50 ", "3 " } },
+	{ "./goals /nosuch", { "there is no /nosuch/bin/mn-bench" } },
+	{ "./scale --samples=1 --only=shards --out=$f $b && cat $f",
+	  { "a call to one of so many shards", "\n         128 ", "<polyline " } },
+	{ "echo 2001-01-01 a.path 10 > $f; echo 2001-01-02 a.path 12 >> $f;"
+	  "python3 history.py $f $f.html && cat $f.html; rm -f $f.html",
+	  { "2 baselines", "<polyline ", "a.path, % of 10: 120" } },
+};
+
+START_TEST(scripts_show_what_was_measured)
+{
+	static char text[1 << 16];
+	FILE *pipe;
+	size_t len;
+
+	if (!getenv("MN_SRC") || !getenv("MN_BUILD"))
+		test_skip("no MN_SRC and MN_BUILD: run make check");
+	snprintf(text, sizeof(text),
+		 "exec 2>&1; cd $MN_SRC/tools/bench; b=$MN_BUILD f=%s; %s; rm -f $f", file_with(""),
+		 scripts[_i].command);
+	pipe = popen(text, "r");
+	ck_assert_ptr_nonnull(pipe);
+	len = fread(text, 1, sizeof(text) - 1, pipe);
+	text[len] = '\0';
+	pclose(pipe);
+	program_said(text, scripts[_i].says);
+}
+END_TEST
+
 TCase *tcase_program_bench(void)
 {
 	TCase *tc = tcase_create("program-bench");
@@ -125,5 +162,6 @@ TCase *tcase_program_bench(void)
 	tcase_add_loop_test(tc, what_is_slower_or_faster_is_told, 0, ARRAY_SIZE(runs));
 	tcase_add_loop_test(tc, what_was_not_saved_is_not_compared, 0, ARRAY_SIZE(broken));
 	tcase_add_test(tc, files_that_cannot_be_had_are_named);
+	tcase_add_loop_test(tc, scripts_show_what_was_measured, 0, ARRAY_SIZE(scripts));
 	return tc;
 }
