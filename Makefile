@@ -58,7 +58,7 @@ export CC CC_VERSION_TEXT PYTHON3
 include $(srctree)/scripts/Kbuild.include
 include $(srctree)/scripts/Makefile.kconfig
 
-no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models check-stress bench-gate bench-history bench-dispatch
+no-config := help setup setup-dev %config clean distclean mrproper format lint check-all check-models check-stress bench-gate bench-history bench-dispatch pgo
 ifneq ($(filter-out $(no-config),$(or $(MAKECMDGOALS),all)),)
 
 include include/config/auto.conf
@@ -146,6 +146,9 @@ bench-gate:
 bench-history:
 	$(Q)$(PYTHON3) $(srctree)/tools/bench/history.py $(srctree)/tools/bench/gate.history gate-history.html
 
+pgo:
+	$(Q)$(run) $(srctree)/scripts/pgo $(srctree) "$(CC)"
+
 bench-dispatch:
 	$(Q)$(run) $(srctree)/tools/bench/dispatch dispatch
 
@@ -163,7 +166,7 @@ format:
 
 clean:
 	$(Q)rm -rf $(addprefix ./,core backends timers smp lib samples tools tests bin include \
-		miniss*.o .miniss*.cmd gate gate-history.html scale.html dispatch lint check-all check-models check-stress)
+		miniss*.o .miniss*.cmd gate gate-history.html scale.html dispatch pgo lint check-all check-models check-stress)
 distclean mrproper: clean
 	$(Q)rm -f .config .config.old defconfig
 
@@ -171,7 +174,7 @@ help:
 	@cat $(srctree)/scripts/help
 	@cd $(srctree)/configs && for c in *_defconfig; do echo "  $$c"; done
 
-.PHONY: FORCE all check demo bench-echo bench-peers bench-io bench-idle bench-scale bench-gate bench-history bench-dispatch install setup setup-dev lint check-all check-models check-stress \
+.PHONY: FORCE all check demo bench-echo bench-peers bench-io bench-idle bench-scale bench-gate bench-history bench-dispatch pgo install setup setup-dev lint check-all check-models check-stress \
 	format clean distclean mrproper help have-check $(config-goals)
 
 endif
