@@ -141,6 +141,7 @@ START_TEST(scripts_show_what_was_measured)
 
 	if (!getenv("MN_SRC") || !getenv("MN_BUILD"))
 		test_skip("no MN_SRC and MN_BUILD: run make check");
+	need_memlock();
 	snprintf(text, sizeof(text),
 		 "exec 2>&1; cd $MN_SRC/tools/bench; b=$MN_BUILD f=%s; %s; rm -f $f", file_with(""),
 		 scripts[_i].command);
