@@ -31,6 +31,7 @@
 struct bare_opts {
 	const char *listen; /* ADDR:PORT; port 0 lets the kernel choose */
 	int cpu; /* to pin to; -1: wherever we are */
+	bool reuseport; /* several of us share the port */
 };
 
 static inline long bare_number(const char *text, long max)
@@ -52,6 +53,8 @@ static inline bool bare_option(struct bare_opts *opts, const char *arg)
 		opts->listen = arg + 9;
 	else if (!strncmp(arg, "--cpu=", 6))
 		opts->cpu = (int)bare_number(arg + 6, CPU_SETSIZE - 1);
+	else if (!strcmp(arg, "--reuseport"))
+		opts->reuseport = true;
 	else
 		return false;
 	return true;
@@ -117,9 +120,9 @@ static inline void bare_announce(int fd)
  * A listening socket. TCP_NODELAY is set here because what is accepted
  * inherits it: no system call per connection.
  */
-static inline int bare_listen(const char *spec, int sock_flags)
+static inline int bare_listen(const struct bare_opts *opts, int sock_flags)
 {
-	struct addrinfo *ai = bare_resolve(spec);
+	struct addrinfo *ai = bare_resolve(opts->listen);
 	const int one = 1;
 	int fd;
 
@@ -129,8 +132,10 @@ static inline int bare_listen(const char *spec, int sock_flags)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
 		err(EXIT_FAILURE, "setsockopt");
+	if (opts->reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
+		err(EXIT_FAILURE, "SO_REUSEPORT");
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, BACKLOG))
-		err(EXIT_FAILURE, "cannot listen on %s", spec);
+		err(EXIT_FAILURE, "cannot listen on %s", opts->listen);
 	freeaddrinfo(ai);
 	return fd;
 }

@@ -182,7 +182,7 @@ static void server_init(struct server *s, const struct bare_opts *opts)
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0)
 		err(EXIT_FAILURE, "epoll_create1");
-	s->listen_fd = bare_listen(opts->listen, SOCK_NONBLOCK);
+	s->listen_fd = bare_listen(opts, SOCK_NONBLOCK);
 	poll_set(s, EPOLL_CTL_ADD, s->listen_fd, EPOLLIN);
 	bare_announce(s->listen_fd);
 }
@@ -195,7 +195,8 @@ int main(int argc, char **argv)
 	for (i = 1; i < argc; i++) {
 		if (!bare_option(&opts, argv[i]))
 			errx(EXIT_USAGE,
-			     "'%s'? usage: bare-epoll-echo [--listen=ADDR:PORT] [--cpu=N]",
+			     "'%s'? usage: bare-epoll-echo [--listen=ADDR:PORT] [--cpu=N] "
+			     "[--reuseport]",
 			     argv[i]);
 	}
 	server_init(&server, &opts);

@@ -440,7 +440,7 @@ int main(int argc, char **argv)
 		else if (!bare_option(&opts, argv[i]))
 			errx(EXIT_USAGE,
 			     "'%s'? usage: bare-uring-echo [--listen=ADDR:PORT] "
-			     "[--cpu=N] [--direct] [--spin[=USEC]]",
+			     "[--cpu=N] [--reuseport] [--direct] [--spin[=USEC]]",
 			     argv[i]);
 	}
 	bare_pin(opts.cpu);
@@ -450,7 +450,7 @@ int main(int argc, char **argv)
 		files_init(s);
 	s->starved_tail = &s->starved_head;
 	bufs_init(s);
-	s->listen_fd = bare_listen(opts.listen, 0);
+	s->listen_fd = bare_listen(&opts, 0);
 	accept_arm(s);
 	bare_announce(s->listen_fd);
 	server_run(s);
