@@ -100,9 +100,11 @@ static void read1_run(uint64_t n)
 {
 	static char buf[BLOCK];
 
-	for (; n; n--)
-		if (pread(fd, buf, BLOCK, random_offset()) != BLOCK)
-			abort();
+	for (; n; n--) {
+		off_t offset = random_offset();
+
+		block_check(buf, pread(fd, buf, BLOCK, offset), offset);
+	}
 }
 
 static const struct task tasks[] = {
@@ -114,5 +116,5 @@ static const struct task tasks[] = {
 
 int main(int argc, char **argv)
 {
-	return tasks_main(argc, argv, tasks);
+	return tasks_main(argc, argv, "epoll, eventfd, pread", tasks);
 }

@@ -104,6 +104,8 @@ static void timers_prepare(void)
 {
 	loop = ev_default_loop(0);
 	timers = calloc(TIMERS, sizeof(*timers));
+	if (!timers)
+		abort();
 	for (int i = 0; i < TIMERS; i++) {
 		ev_timer_init(&timers[i], expired, 0, (double)random_timeout_ms() / 1000);
 		ev_timer_again(loop, &timers[i]);
@@ -120,10 +122,17 @@ static void timers_run(uint64_t n)
 	}
 }
 
+static void timers_check(void)
+{
+	for (int i = 0; i < TIMERS; i++)
+		if (!ev_is_active(&timers[i]) || ev_timer_remaining(loop, &timers[i]) <= 0)
+			errx(EXIT_FAILURE, "a timer is not set");
+}
+
 static const struct task tasks[] = {
 	{ "roundtrip", roundtrip_run, threads_prepare },
 	{ "pipelined", pipelined_run, threads_prepare },
-	{ "timers", timers_run, timers_prepare },
+	{ "timers", timers_run, timers_prepare, timers_check },
 	{ .name = NULL },
 };
 
@@ -194,16 +203,19 @@ static void on_conn(struct ev_loop *l, ev_io *listener, int what)
 	ev_io_start(l, &conn->io);
 }
 
-static void echo(void)
+static void echo(int port)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	socklen_t len = sizeof(sa);
+	int one = 1;
 	ev_io listener;
 
 	loop = ev_default_loop(0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) || listen(fd, 4096) ||
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&sa, len) || listen(fd, 4096) ||
 	    getsockname(fd, (struct sockaddr *)&sa, &len))
 		err(EXIT_FAILURE, "cannot listen");
 	ev_io_init(&listener, on_conn, fd, EV_READ);
@@ -215,9 +227,11 @@ static void echo(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "echo")) {
-		echo();
-		return 0;
-	}
-	return tasks_main(argc, argv, tasks);
+	int port = echo_port(argc, argv);
+	char version[32];
+
+	if (port >= 0)
+		echo(port);
+	snprintf(version, sizeof(version), "%d.%d", ev_version_major(), ev_version_minor());
+	return tasks_main(argc, argv, version, tasks);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The tasks on libuv: callbacks, so that there is nothing to spawn or to yield to. */
 #include <pthread.h>
-#include <stdatomic.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "tasks.h"
@@ -116,6 +116,8 @@ static void timers_prepare(void)
 {
 	loop = uv_default_loop();
 	timers = calloc(TIMERS, sizeof(*timers));
+	if (!timers)
+		abort();
 	for (int i = 0; i < TIMERS; i++) {
 		uv_timer_init(loop, &timers[i]);
 		uv_timer_start(&timers[i], expired, random_timeout_ms(), 0);
@@ -132,10 +134,18 @@ static void timers_run(uint64_t n)
 	}
 }
 
+static void timers_check(void)
+{
+	for (int i = 0; i < TIMERS; i++)
+		if (!uv_is_active((uv_handle_t *)&timers[i]) || !uv_timer_get_due_in(&timers[i]))
+			errx(EXIT_FAILURE, "a timer is not set");
+}
+
 /* ---- files: on its pool of threads ---- */
 
 struct reading {
 	uv_fs_t req;
+	off_t offset;
 	char buf[BLOCK];
 };
 
@@ -147,10 +157,11 @@ static void read_start(struct reading *r);
 
 static void read_done(uv_fs_t *req)
 {
-	if (req->result != BLOCK)
-		abort();
+	struct reading *r = (struct reading *)req;
+
+	block_check(r->buf, req->result, r->offset);
 	uv_fs_req_cleanup(req);
-	read_start((struct reading *)req);
+	read_start(r);
 }
 
 static void read_start(struct reading *r)
@@ -160,7 +171,8 @@ static void read_start(struct reading *r)
 	if (!unstarted)
 		return;
 	unstarted--;
-	uv_fs_read(loop, &r->req, fd, &buf, 1, random_offset(), read_done);
+	r->offset = random_offset();
+	uv_fs_read(loop, &r->req, fd, &buf, 1, r->offset, read_done);
 }
 
 static void read_prepare(void)
@@ -190,13 +202,13 @@ static void read32_run(uint64_t n)
 static const struct task tasks[] = {
 	{ "roundtrip", roundtrip_run, threads_prepare },
 	{ "pipelined", pipelined_run, threads_prepare },
-	{ "timers", timers_run, timers_prepare },
+	{ "timers", timers_run, timers_prepare, timers_check },
 	{ "read1", read1_run, read_prepare },
 	{ "read32", read32_run, read_prepare },
 	{ .name = NULL },
 };
 
-/* ---- echo: PORT is printed ---- */
+/* ---- echo ---- */
 
 struct conn {
 	uv_tcp_t tcp;
@@ -263,16 +275,19 @@ static void on_conn(uv_stream_t *listener, int status)
 	uv_read_start((uv_stream_t *)&conn->tcp, give_room, on_input);
 }
 
-static void echo(void)
+static void echo(int port)
 {
 	struct sockaddr_in sa;
 	uv_tcp_t listener;
-	int len = sizeof(sa);
+	int len = sizeof(sa), one = 1;
+	uv_os_fd_t sock;
 
 	loop = uv_default_loop();
-	uv_ip4_addr("127.0.0.1", 0, &sa);
-	uv_tcp_init(loop, &listener);
-	if (uv_tcp_bind(&listener, (struct sockaddr *)&sa, 0) ||
+	uv_ip4_addr("127.0.0.1", port, &sa);
+	if (uv_tcp_init_ex(loop, &listener, AF_INET) ||
+	    uv_fileno((uv_handle_t *)&listener, &sock) ||
+	    setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	    uv_tcp_bind(&listener, (struct sockaddr *)&sa, 0) ||
 	    uv_listen((uv_stream_t *)&listener, 4096, on_conn) ||
 	    uv_tcp_getsockname(&listener, (struct sockaddr *)&sa, &len))
 		errx(EXIT_FAILURE, "cannot listen");
@@ -283,9 +298,9 @@ static void echo(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "echo")) {
-		echo();
-		return 0;
-	}
-	return tasks_main(argc, argv, tasks);
+	int port = echo_port(argc, argv);
+
+	if (port >= 0)
+		echo(port);
+	return tasks_main(argc, argv, uv_version_string(), tasks);
 }

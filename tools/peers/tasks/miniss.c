@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The tasks on miniss, with its public API. Each runs in the main fiber; those
- * of two threads have a second shard.
+ * The tasks on miniss, with its public API. Each runs in a fiber of each shard;
+ * those of two threads in the main fiber, with a second shard.
  */
 #include <miniss/file.h>
 #include <miniss/miniss.h>
@@ -100,7 +100,7 @@ static void pipelined_run(uint64_t n)
 
 /* ---- timers ---- */
 
-static struct mn_timer *timers;
+static _Thread_local struct mn_timer *timers;
 
 static void expired(struct mn_task *task)
 {
@@ -132,9 +132,17 @@ static void timers_run(uint64_t n)
 	}
 }
 
+static void timers_check(void)
+{
+	for (uint64_t i = 0; i < TIMERS; i++)
+		if (!mn_timer_cancel(&timers[i]))
+			errx(EXIT_FAILURE, "a timer is not set");
+}
+
 /* ---- files ---- */
 
-static struct mn_file file;
+static _Thread_local struct mn_file file;
+static _Thread_local char buf[DEPTH][BLOCK];
 
 static void read_prepare(void)
 {
@@ -149,62 +157,116 @@ static void read_prepare(void)
 
 static void read1_run(uint64_t n)
 {
-	static char buf[BLOCK];
+	for (; n; n--) {
+		off_t offset = random_offset();
 
-	for (; n; n--)
-		if (mn_read(&file, buf, BLOCK, random_offset()) != BLOCK)
-			abort();
+		block_check(buf[0], mn_read(&file, buf[0], BLOCK, offset), offset);
+	}
 }
 
 static void read32_run(uint64_t n)
 {
-	static char buf[DEPTH][BLOCK];
-	static struct mn_op op[DEPTH];
+	static _Thread_local struct mn_op op[DEPTH];
+	off_t offset[DEPTH];
 	uint64_t begun = 0;
 
-	for (; begun < n && begun < DEPTH; begun++)
-		mn_read_start(&op[begun], &file, buf[begun], BLOCK, random_offset());
 	for (uint64_t ended = 0; ended < n; ended++) {
 		uint64_t i = ended % DEPTH;
 
-		if (mn_await(&op[i].done) != BLOCK)
-			abort();
-		if (begun < n) {
-			mn_read_start(&op[i], &file, buf[i], BLOCK, random_offset());
-			begun++;
+		for (; begun < n && begun < ended + DEPTH; begun++) {
+			uint64_t j = begun % DEPTH;
+
+			offset[j] = random_offset();
+			mn_read_start(&op[j], &file, buf[j], BLOCK, offset[j]);
 		}
+		block_check(buf[i], mn_await(&op[i].done), offset[i]);
 	}
 }
 
 static const struct task tasks[] = {
-	{ "spawn", spawn_run, NULL },
-	{ "yield", yield_run, NULL },
-	{ "oneshot", oneshot_run, NULL },
-	{ "roundtrip", roundtrip_run, NULL },
-	{ "pipelined", pipelined_run, NULL },
-	{ "timers", timers_run, timers_prepare },
-	{ "read1", read1_run, read_prepare },
-	{ "read32", read32_run, read_prepare },
+	{ .name = "spawn", .run = spawn_run },
+	{ .name = "yield", .run = yield_run },
+	{ .name = "oneshot", .run = oneshot_run },
+	{ .name = "roundtrip", .run = roundtrip_run },
+	{ .name = "pipelined", .run = pipelined_run },
+	{ .name = "timers", .run = timers_run, .prepare = timers_prepare, .check = timers_check },
+	{ .name = "read1", .run = read1_run, .prepare = read_prepare },
+	{ .name = "read32", .run = read32_run, .prepare = read_prepare },
 	{ .name = NULL },
 };
 
-static int app(void *arg)
-{
-	char **argv = arg;
-	int argc = 0;
+/* ---- on one shard, or the same on two at once ---- */
 
-	while (argv[argc])
-		argc++;
-	return tasks_main(argc, argv, tasks);
+struct part {
+	const struct task *task;
+	uint64_t n;	/* 0: prepare */
+};
+
+static int part_run(void *arg)
+{
+	const struct part *part = arg;
+
+	if (part->n)
+		part->task->run(part->n);
+	else if (part->task->prepare)
+		part->task->prepare();
+	return 0;
 }
 
-/* A second shard only where it has something to do. */
+static void parts_run(struct part *part, unsigned int shards)
+{
+	struct mn_call call;
+
+	if (shards > 1 && mn_call_start(&call, 1, part_run, part))
+		abort();
+	part_run(part);
+	if (shards > 1 && mn_await(&call.done))
+		abort();
+}
+
+static void measure(const struct task *task, unsigned int shards)
+{
+	struct part part = { .task = task };
+	uint64_t from, took;
+
+	parts_run(&part, shards);
+	for (uint64_t more = 1; more;) {
+		part.n = more;
+		from = now_ns();
+		parts_run(&part, shards);
+		took = now_ns() - from;
+		more = next_n(part.n, took);
+	}
+	if (task->check)
+		task->check();
+	printf("%.2f\n", (double)took / (double)part.n / shards);
+}
+
+static int app(void *arg)
+{
+	const struct task *task = arg;
+
+	measure(task, task_is_of_two(task) ? 1 : mn_shards());
+	return 0;
+}
+
+static const struct task *task_named(const char *name)
+{
+	const struct task *task = tasks;
+
+	while (task->name && strcmp(task->name, name))
+		task++;
+	return task->name ? task : NULL;
+}
+
 int main(int argc, char **argv)
 {
-	bool two = argc == 2 && (!strcmp(argv[1], "roundtrip") || !strcmp(argv[1], "pipelined"));
+	const struct task *task = argc > 1 ? task_named(argv[1]) : NULL;
 
-	setenv("MINISS_CPUS", two ? "2" : "1", 0);
+	if (!task)
+		return tasks_main(argc, argv, "this tree", tasks);
+	setenv("MINISS_CPUS", task_is_of_two(task) ? "2" : argc > 2 ? argv[2] : "1", 0);
 	setenv("MINISS_LOG_LEVEL", "0", 0);
 	setenv("MINISS_STALL_MS", "0", 0);
-	return mn_run(argc, argv, app, argv);
+	return mn_run(1, argv, app, (void *)task);
 }

@@ -2,7 +2,6 @@
 /* The tasks with a thread for each thing that goes on. */
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
 
 #include "tasks.h"
 
@@ -128,7 +127,7 @@ static void pipelined_run(uint64_t n)
 	ask(n, WINDOW);
 }
 
-/* ---- files: as many threads as reads ---- */
+/* ---- files: as many threads as reads; one at a time is pread() alone, in epoll.c ---- */
 
 static int fd;
 
@@ -139,20 +138,14 @@ static void read_prepare(void)
 
 static void *reads(void *arg)
 {
-	uint64_t state = (uint64_t)(uintptr_t)&state | 1;
 	char buf[BLOCK];
 
 	for (uint64_t n = *(uint64_t *)arg; n; n--) {
-		state = state * UINT64_C(6364136223846793005) + 1;
-		if (pread(fd, buf, BLOCK, (off_t)(state >> 33) % BLOCKS * BLOCK) != BLOCK)
-			abort();
+		off_t offset = random_offset();
+
+		block_check(buf, pread(fd, buf, BLOCK, offset), offset);
 	}
 	return NULL;
-}
-
-static void read1_run(uint64_t n)
-{
-	reads(&n);
 }
 
 static void read32_run(uint64_t n)
@@ -172,12 +165,11 @@ static const struct task tasks[] = {
 	{ "oneshot", oneshot_run, NULL },
 	{ "roundtrip", roundtrip_run, threads_prepare },
 	{ "pipelined", pipelined_run, threads_prepare },
-	{ "read1", read1_run, read_prepare },
 	{ "read32", read32_run, read_prepare },
 	{ .name = NULL },
 };
 
 int main(int argc, char **argv)
 {
-	return tasks_main(argc, argv, tasks);
+	return tasks_main(argc, argv, "POSIX", tasks);
 }

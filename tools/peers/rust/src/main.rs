@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-//! The tasks on tokio (one thread, or two) and on async-std: `tasks RUNTIME TASK`.
+//! The tasks on tokio (a runtime of one thread, or of several) and on async-std:
+//! `tasks RUNTIME TASK [1|2]`, `tasks RUNTIME echo [1|2 [PORT]]`.
 //! What each is, and what is printed, tools/peers/tasks/tasks.h says.
 mod async_std_tasks;
 mod tokio_tasks;
 
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Barrier;
 use std::time::Instant;
 
 pub const TIMERS: usize = 1_000_000;
@@ -12,7 +15,8 @@ pub const WINDOW: u64 = 32;
 pub const BLOCK: usize = 4096;
 pub const DEPTH: u64 = 32;
 const BLOCKS: u64 = 4096;
-const ENOUGH_NS: u128 = 100_000_000;
+const ENOUGH_NS: u64 = 50_000_000;
+const ENOUGH_N: u64 = 100;
 const EXIT_USAGE: i32 = 2;
 const EXIT_HAS_NOT: i32 = 3;
 
@@ -30,16 +34,18 @@ impl Random {
         self.0.wrapping_mul(0x2545f4914f6cdd1d)
     }
     pub fn timeout_ms(&mut self) -> u64 {
-        1000 + self.next() % 59000
+        10000 + self.next() % 50000
     }
     pub fn offset(&mut self) -> u64 {
         self.next() % BLOCKS * BLOCK as u64
     }
 }
 
-/// A file without a name, written.
+/// A file without a name; each block begins and ends with its offset.
 pub fn file_to_read() -> std::fs::File {
-    let path = std::env::temp_dir().join(format!("tasks-{}", std::process::id()));
+    static NR: AtomicU64 = AtomicU64::new(0);
+    let name = format!("tasks-{}-{}", std::process::id(), NR.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
     let file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -48,40 +54,89 @@ pub fn file_to_read() -> std::fs::File {
         .expect("a file in TMPDIR");
     std::fs::remove_file(&path).expect("to remove it");
     for i in 0..BLOCKS {
-        file.write_all_at(&[0; BLOCK], i * BLOCK as u64).expect("to write it");
+        let mut block = [0; BLOCK];
+        block[..8].copy_from_slice(&(i * BLOCK as u64).to_ne_bytes());
+        block[BLOCK - 8..].copy_from_slice(&(i * BLOCK as u64).to_ne_bytes());
+        file.write_all_at(&block, i * BLOCK as u64).expect("to write it");
     }
     file
 }
 
-/// As many as take a tenth of a second; ns of one.
-pub fn measure(mut run: impl FnMut(u64)) {
+pub fn block_read(file: &std::fs::File, block: &mut [u8; BLOCK], at: u64) {
+    file.read_exact_at(block, at).expect("to read it");
+    if block[..8] != at.to_ne_bytes() || block[BLOCK - 8..] != at.to_ne_bytes() {
+        panic!("wrong data was read");
+    }
+}
+
+/// The next number of operations, unless these were enough.
+fn next_n(n: u64, took: u64) -> Option<u64> {
+    if took >= ENOUGH_NS && n >= ENOUGH_N {
+        None
+    } else if took < ENOUGH_NS / 100 || n < ENOUGH_N {
+        Some(n * 10)
+    } else {
+        Some(n * ENOUGH_NS / took + n / 8 + 1)
+    }
+}
+
+/// As many as are enough; ns of one. A run of n does `cpus` times as many.
+pub fn measure(cpus: usize, mut run: impl FnMut(u64)) {
     let mut n: u64 = 1;
     loop {
         let from = Instant::now();
         run(n);
-        let took = from.elapsed().as_nanos();
-        if took >= ENOUGH_NS {
-            println!("{:.2}", took as f64 / n as f64);
-            return;
+        let took = from.elapsed().as_nanos() as u64;
+        match next_n(n, took) {
+            Some(more) => n = more,
+            None => return println!("{:.2}", took as f64 / n as f64 / cpus as f64),
         }
-        n = if took < ENOUGH_NS / 100 {
-            n * 10
-        } else {
-            (n as u128 * ENOUGH_NS / took) as u64 + n / 8 + 1
-        };
     }
+}
+
+/// The same where each CPU has a thread, with what `make` makes there.
+pub fn measure_each<R: FnMut(u64)>(cpus: usize, make: impl Fn() -> R + Sync) {
+    let (next, begin, end) = (AtomicU64::new(1), Barrier::new(cpus), Barrier::new(cpus));
+    std::thread::scope(|scope| {
+        for _ in 1..cpus {
+            scope.spawn(|| {
+                let mut run = make();
+                loop {
+                    begin.wait();
+                    match next.load(Ordering::Relaxed) {
+                        0 => return,
+                        n => run(n),
+                    }
+                    end.wait();
+                }
+            });
+        }
+        let mut run = make();
+        measure(cpus, |n| {
+            next.store(n, Ordering::Relaxed);
+            begin.wait();
+            run(n);
+            end.wait();
+        });
+        next.store(0, Ordering::Relaxed);
+        begin.wait();
+    });
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    if args.len() != 3 {
-        eprintln!("usage: {} tokio|tokio-multi|async-std TASK|echo", args[0]);
-        std::process::exit(EXIT_USAGE);
-    }
+    let number = |i: usize, other| args.get(i).map_or(Ok(other), |s| s.parse::<u16>());
+    let (cpus, port) = match (args.len(), number(3, 1), number(4, 0)) {
+        (3..=5, Ok(cpus @ 1..=2), Ok(port)) => (cpus as usize, port),
+        _ => {
+            eprintln!("usage: {} tokio|tokio-multi|async-std TASK|echo [1|2 [PORT]]", args[0]);
+            std::process::exit(EXIT_USAGE);
+        }
+    };
     let done = match args[1].as_str() {
-        "tokio" => tokio_tasks::run(false, &args[2]),
-        "tokio-multi" => tokio_tasks::run(true, &args[2]),
-        "async-std" => async_std_tasks::run(&args[2]),
+        "tokio" => tokio_tasks::run_single(&args[2], cpus, port),
+        "tokio-multi" => tokio_tasks::run_multi(&args[2], cpus, port),
+        "async-std" => async_std_tasks::run(&args[2], cpus, port),
         _ => std::process::exit(EXIT_USAGE),
     };
     std::process::exit(if done { 0 } else { EXIT_HAS_NOT });
