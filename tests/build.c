@@ -376,6 +376,35 @@ START_TEST(the_contract_suite_notices_a_driver_that_breaks_it)
 }
 END_TEST
 
+/* Those whose libraries are here; cargo would take longer than all the rest. */
+START_TEST(peers_are_measured_beside_miniss)
+{
+	if (skipped)
+		return;
+	if (sh("python3 -V && test $(nproc) -gt 1")) {
+		printf("skipped: build: bench-peers needs python3 and two CPUs\n");
+		return;
+	}
+	need_all();
+	/* 1: behind somebody, as on a busy machine anybody may be. */
+	ck_assert_msg(sh("tools/peers/bench-peers --build=../out --rounds=1 --seconds=0.1 "
+			 "--peers='^(lib|system|threads|spinning)' "
+			 "--filter='^(yield, 1|roundtrip|echo, 2 CPUs, 64)' > ../peers 2>&1") <= 1,
+		      "%s", text_end());
+	sh_ok("! grep 'left out' ../peers | grep -v 'No such file\\|cannot find'");
+	sh_ok("cat ../peers");
+	ck_has("\nyield, 1 CPU: ");
+	ck_has("\nroundtrip, 2 CPUs: ");
+	ck_has("\necho, 2 CPUs, 64 connections: throughput");
+	ck_has("\n  system calls ");
+	sh_ok("tools/peers/bench-peers --build=../out --from=../out/peers/peers.json --markdown");
+	ck_has("| yield, 1 CPU: ");
+	sh_ok("grep -q '</svg>' ../out/peers/peers.html && grep -q '^\"yield' ../out/peers/peers.csv");
+	ck_assert_int_eq(sh("tools/peers/bench-peers --build=/nosuch"), 2);
+	ck_has("/nosuch/bin/mn-tasks: not built");
+}
+END_TEST
+
 START_TEST(builds_leave_the_source_tree_as_it_was)
 {
 	if (skipped)
@@ -400,6 +429,7 @@ Suite *suite_build(void)
 		menuconfig_without_a_terminal_says_what_else_there_is,
 		a_look_at_the_clock_in_the_core_is_found,
 		the_contract_suite_notices_a_driver_that_breaks_it,
+		peers_are_measured_beside_miniss,
 		builds_leave_the_source_tree_as_it_was,
 	};
 	Suite *suite = suite_create("build");
