@@ -166,17 +166,27 @@ static unsigned int park(struct shard *s, int64_t deadline_ns)
 	return n;
 }
 
-/* Who was woken for nothing (a debugger came, a late wake-up) sleeps on. */
+/*
+ * Who was woken for nothing (a debugger came, a late wake-up) sleeps on; and so
+ * does, once, who has slept for long enough to give back memory.
+ */
 static void idle_park(struct shard *s, int64_t deadline_ns)
 {
+	int64_t trim_ns = MN_NEVER;
 	unsigned int n;
 
 	if (s->log_pending && !log_flush(s))
 		deadline_ns = min(deadline_ns, s->now_ns + LOG_RETRY_NS);
-	do
-		n = park(s, deadline_ns);
-	while (!n && !s->virtual_time && s->now_ns < deadline_ns && mesh_quiet(s) &&
-	       !shard_ready(s));
+	if (heap_stale(&s->heap) && !s->virtual_time)
+		trim_ns = s->now_ns + HEAP_TRIM_NS;
+	do {
+		n = park(s, min(deadline_ns, trim_ns));
+		if (!n && s->now_ns >= trim_ns) {
+			heap_trim(&s->heap);
+			trim_ns = MN_NEVER;
+		}
+	} while (!n && !s->virtual_time && s->now_ns < deadline_ns && mesh_quiet(s) &&
+		 !shard_ready(s));
 }
 
 /* A busy shard's lines go out, too, but standard error is not asked too often. */

@@ -19,6 +19,7 @@
 #include "core/stats.h"
 #include "core/task.h"
 #include "lib/list.h"
+#include "lib/mem/heap.h"
 #include "lib/mem/pool.h"
 #include "lib/mem/slab.h"
 #include "lib/net/zerocopy.h"
@@ -116,6 +117,8 @@ struct shard {
 	_Atomic uint32_t asleep __cacheline_aligned;
 
 	struct door door;		/* from threads that are not shards */
+
+	struct heap heap;		/* mem_alloc(); last, so that the rest is as near as it was */
 };
 
 /* Who waits for the end; core/stop.c. */

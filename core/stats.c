@@ -30,5 +30,6 @@ const char *const stat_names[STAT_NR] = {
 	[STAT_JOBS_WAIT_US]	= "jobs_wait_us",
 	[STAT_STALLS]		= "stalls",
 	[STAT_ABANDONED]	= "abandoned",
+	[STAT_ALLOCS]		= "allocs",
 	[STAT_LOG_DROPPED]	= "log_dropped",
 };

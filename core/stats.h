@@ -36,6 +36,7 @@ enum stat_id {
 	STAT_JOBS_WAIT_US,	/* how long these were queued, in all */
 	STAT_STALLS,		/* tasks that kept the shard for longer than --stall_ms */
 	STAT_ABANDONED,		/* failed futures that nobody took */
+	STAT_ALLOCS,		/* of its heap, by mn_alloc() and by the runtime */
 	STAT_LOG_DROPPED,
 	STAT_NR
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Making and unmaking the shards of a world. Nothing runs here. */
 #include <errno.h>
+#include <string.h>
 
 #include <miniss/log.h>
 
@@ -80,6 +81,7 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 	list_init(&s->disks);
 	fiber_pool_open(&s->fibers);
 	err = pool_open(&s->pool, id);
+	s->heap.huge = !err && strcmp(s->pool.arena.pages, "plain") != 0;
 	if (!err)
 		err = log_open(s);
 	if (!err)
@@ -108,7 +110,6 @@ static void shard_close(struct shard *s)
 	/* What is freed from here on is not looked up in its ledger. */
 	if (mn_self == s)
 		mn_self = NULL;
-	mem_free(s);
 }
 
 static int backends_open(struct mn_world *world)
@@ -144,6 +145,12 @@ static void shards_close(struct mn_world *world)
 	for (unsigned int i = 0; i < world->nr_shards; i++)
 		if (world->shards[i])
 			shard_close(world->shards[i]);
+	/* Not before: any of them may have had memory of any other. */
+	for (unsigned int i = 0; i < world->nr_shards; i++)
+		if (world->shards[i]) {
+			heap_close(&world->shards[i]->heap);
+			mem_free(world->shards[i]);
+		}
 	mem_free(world->shards);
 	world->shards = NULL;
 }

@@ -24,14 +24,14 @@
 #define DESTROY_BATCH	64	/* destructors that run before others have a turn */
 #define DRAIN_NS	(5 * MN_SEC)
 
-/* A FIFO of objects. */
+/* A FIFO of objects; also of memory, which has nothing but the link. */
 struct objects {
 	struct mn_foreign_node *head, *tail;
 };
 
 /* Read by the home shard. A record is a chunk's id, and its share less one. */
 struct batch {
-	struct objects objects;
+	struct objects objects, memory;
 	unsigned int nr_chunks;
 	uint32_t record[BATCH_CHUNKS];
 };
@@ -43,6 +43,7 @@ struct homing_peer {
 	unsigned int nr_chunks;
 	bool busy;			/* to be flushed, or a batch is under way */
 	struct objects objects;
+	struct objects memory;		/* of the heap: nothing but a link is in it any more */
 
 	struct batch batch __cacheline_aligned;
 
@@ -165,6 +166,15 @@ void homing_object(struct shard *self, struct mn_foreign_node *node)
 	objects_append(&peer->objects, &one);
 }
 
+void homing_memory(struct shard *self, unsigned int home, void *obj)
+{
+	struct homing_peer *peer = peer_begin(self, home);
+	struct objects one = { obj, obj };
+
+	one.head->next = NULL;
+	objects_append(&peer->memory, &one);
+}
+
 /* Last in, first out: the lines of the last ones are warm. */
 static void batch_fill(struct shard *self, struct homing_peer *peer)
 {
@@ -179,7 +189,8 @@ static void batch_fill(struct shard *self, struct homing_peer *peer)
 		peer->share[chunk] = 0;
 	}
 	batch->objects = peer->objects;
-	peer->objects = (struct objects){ .head = NULL };
+	batch->memory = peer->memory;
+	peer->objects = peer->memory = (struct objects){ .head = NULL };
 }
 
 void homing_flush(struct shard *self)
@@ -200,7 +211,7 @@ void homing_flush(struct shard *self)
 
 static void batch_arrived(struct shard *self, struct homing_peer *peer)
 {
-	if (peer->nr_chunks || peer->objects.head) {
+	if (peer->nr_chunks || peer->objects.head || peer->memory.head) {
 		peer_ready(self, peer);
 		return;
 	}
@@ -234,6 +245,8 @@ static void batch_receive(struct shard *self, const struct mn_msg *msg)
 	for (unsigned int i = 0; i < batch->nr_chunks; i++)
 		pool_put_share(pool_chunk(&self->pool, batch->record[i] >> 16),
 			       (batch->record[i] & 0xffff) + 1);
+	if (batch->memory.head)
+		heap_return(&self->heap, batch->memory.head, batch->memory.tail);
 	objects_append(&homing->doomed, &batch->objects);
 	if (homing->doomed.head)
 		task_schedule(self, &homing->destroy);

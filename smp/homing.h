@@ -20,6 +20,9 @@ void homing_chunk(struct shard *self, const struct mn_chunk *chunk, uint32_t sha
 /* homing_object - so was an object */
 void homing_object(struct shard *self, struct mn_foreign_node *node);
 
+/* homing_memory - so was memory of its heap */
+void homing_memory(struct shard *self, unsigned int home, void *obj);
+
 /* homing_flush - stage what waits; while flushing */
 void homing_flush(struct shard *self);
 

@@ -20,6 +20,7 @@
 
 static atomic_int nr_posts;
 static unsigned int wrong;	/* results; Check's own assertions allocate */
+static atomic_ulong nr_heap;	/* what the shards' heaps have been asked for */
 
 static int nr_queues(void)
 {
@@ -127,16 +128,33 @@ static int crowd(void *arg)
 	return mn_sleep(10 * MN_MSEC);
 }
 
+static int heap_count(void *arg)
+{
+	atomic_fetch_add(&nr_heap, mn_self->stats[STAT_ALLOCS]);
+	return 0;
+}
+
+static unsigned long heaps_count(void)
+{
+	atomic_store(&nr_heap, 0);
+	mn_call_all(heap_count, NULL);
+	return atomic_load(&nr_heap);
+}
+
 static int count_fiber(void *arg)
 {
-	unsigned long n;
+	bool counts = IS_ENABLED(CONFIG_MEM_SHARD) && IS_ENABLED(CONFIG_STATS);
+	unsigned long n, from;
 
 	ck_assert_int_eq(mn_call_all(crowd, NULL), 0);
 	all();
-	alloc_count_begin();
+	from = heaps_count();
 	mem_free(mem_alloc(1));	/* it does count */
+	ck_assert_uint_eq(heaps_count() - from, counts);
+	alloc_count_begin();
+	mem_unmap(mem_map(1), 1);	/* and so does this */
 	all();
-	n = alloc_count_end();
+	n = alloc_count_end() + heaps_count() - from - counts;
 	ck_assert_uint_eq(wrong, 0);
 	ck_assert_msg(n == 1, "%lu allocations", n - 1);
 	return 0;

@@ -67,6 +67,7 @@ static const struct {
 	SUITE_ENTRY(fsevent),
 	SUITE_ENTRY(dns),
 	SUITE_ENTRY(mem),
+	SUITE_ENTRY(memory),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(writer),

@@ -47,6 +47,7 @@ SUITE(integration);
 SUITE(ledger);
 SUITE(log);
 SUITE(mem);
+SUITE(memory);
 SUITE(migrate);
 SUITE(param);
 SUITE(poll);

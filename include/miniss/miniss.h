@@ -22,6 +22,7 @@
 #include <miniss/future.h>
 #include <miniss/local.h>
 #include <miniss/log.h>
+#include <miniss/memory.h>
 #include <miniss/op.h>
 #include <miniss/param.h>
 #include <miniss/poll.h>

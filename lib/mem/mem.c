@@ -1,31 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "core/compiler.h"
 #include "lib/mem/mem.h"
-
-void *mem_alloc(size_t size)
-{
-	const size_t mask = CONFIG_CACHELINE_BYTES - 1;
-	size_t rounded = (size + mask) & ~mask;
-	void *ptr;
-
-	if (rounded < size)
-		return NULL;
-	ptr = aligned_alloc(CONFIG_CACHELINE_BYTES, rounded);
-	if (ptr)
-		memset(ptr, 0, rounded);
-	return ptr;
-}
-
-void mem_free(void *ptr)
-{
-	free(ptr);
-}
 
 void *mem_map(size_t size)
 {
@@ -35,21 +14,21 @@ void *mem_map(size_t size)
 	return ptr == MAP_FAILED ? NULL : ptr;
 }
 
-void *mem_map_aligned(size_t size)
+void *mem_map_aligned(size_t size, size_t align)
 {
 	char *map = mem_map(size), *start;
 
 	/* Such blocks come side by side: the second is where the first ended. */
-	if (!map || !((uintptr_t)map & (size - 1)))
+	if (!map || !((uintptr_t)map & (align - 1)))
 		return map;
 	mem_unmap(map, size);
-	map = mem_map(2 * size);
+	map = size + align > size ? mem_map(size + align) : NULL;
 	if (!map)
 		return NULL;
-	start = (char *)(((uintptr_t)map + size - 1) & ~(uintptr_t)(size - 1));
+	start = (char *)(((uintptr_t)map + align - 1) & ~(uintptr_t)(align - 1));
 	if (start > map)
 		mem_unmap(map, (size_t)(start - map));
-	mem_unmap(start + size, (size_t)(map + size - start));
+	mem_unmap(start + size, (size_t)(map + align - start));
 	return start;
 }
 
@@ -64,6 +43,11 @@ void *mem_map_hugetlb(size_t size)
 int mem_huge(void *ptr, size_t size)
 {
 	return madvise(ptr, size, MADV_HUGEPAGE) ? -errno : 0;
+}
+
+void mem_untouch(void *ptr, size_t size)
+{
+	madvise(ptr, size, MADV_DONTNEED);
 }
 
 void mem_unmap(void *ptr, size_t size)

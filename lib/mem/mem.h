@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Where memory comes from. Nothing else in the library calls malloc or mmap. */
+/*
+ * Where memory comes from. Nothing else in the library calls malloc or mmap.
+ * What a shard takes is its own (lib/mem/heap.h), or the C library's if the
+ * configuration says so; anybody may free it.
+ */
 #ifndef LIB_MEM_MEM_H
 #define LIB_MEM_MEM_H
 
 #include <stddef.h>
 
-/** mem_alloc - zeroed memory, cache-line aligned; NULL when there is none */
+/* mem_alloc - zeroed memory, cache-line aligned; NULL when there is none */
 void *mem_alloc(size_t size);
+
+#define MEM_ALIGN	((size_t)16)	/* enough for anything that C has */
+
+/* mem_take - memory as it is, at a multiple of @align: a power of two, 4096 at most */
+void *mem_take(size_t size, size_t align);
+
+/* mem_free - any thread; of NULL, nothing */
 void mem_free(void *ptr);
+
+/* mem_usable - how many bytes may be used there: as many as were asked for, or more */
+size_t mem_usable(const void *ptr);
 
 /**
  * mem_map - zeroed pages, not touched yet: the first shard to write a page
@@ -15,14 +29,17 @@ void mem_free(void *ptr);
  */
 void *mem_map(size_t size);
 
-/* mem_map_aligned - the same, at a multiple of @size, a power of two and a multiple of the page */
-void *mem_map_aligned(size_t size);
+/* mem_map_aligned - the same, at a multiple of @align, a power of two and a multiple of the page */
+void *mem_map_aligned(size_t size, size_t align);
 
 /* mem_map_hugetlb - the same of reserved huge pages; NULL when there are not as many */
 void *mem_map_hugetlb(size_t size);
 
 /* mem_huge - let what is mapped be of huge pages, where it is touched; 0 or -errno */
 int mem_huge(void *ptr, size_t size);
+
+/* mem_untouch - the pages go back, the address space stays, and is all zeroes again */
+void mem_untouch(void *ptr, size_t size);
 
 void mem_unmap(void *ptr, size_t size);
 

@@ -50,7 +50,7 @@ static struct slab_block *block_new(struct slab *slab)
 
 	slab->spare = NULL;
 	if (!block)
-		block = mem_map_aligned(SLAB_BLOCK);
+		block = mem_map_aligned(SLAB_BLOCK, SLAB_BLOCK);
 	if (!block)
 		return NULL;
 	block->nr_fresh = per_block(slab);
