@@ -98,9 +98,7 @@ static void grow(struct ledger *ledger)
 	struct ledger old = *ledger;
 
 	ledger->size = old.size ? 2 * old.size : LEDGER_MIN;
-	ledger->entry = mem_alloc(ledger->size * sizeof(struct entry));
-	if (!ledger->entry)
-		bug("no memory for what debug builds remember", HERE);
+	ledger->entry = mem_must_alloc(ledger->size * sizeof(struct entry));
 	for (size_t i = 0; i < old.size; i++)
 		if (old.entry[i].obj)
 			*find(ledger, old.entry[i].obj) = old.entry[i];
@@ -113,11 +111,8 @@ static struct ledger *ledger_of(struct shard *shard)
 
 	if (ledger)
 		return ledger;
-	ledger = mem_alloc(sizeof(*ledger));
-	if (ledger)
-		ledger->loans = loans_open();
-	if (!ledger || !ledger->loans)
-		bug("no memory for what debug builds remember", HERE);
+	ledger = mem_must_alloc(sizeof(*ledger));
+	ledger->loans = loans_open();
 	shard->ledger = ledger;
 	poison_on_free(ledger_freed);
 	return ledger;

@@ -29,7 +29,7 @@ struct loans {
 
 struct loans *loans_open(void)
 {
-	return mem_alloc(sizeof(struct loans));
+	return mem_must_alloc(sizeof(struct loans));
 }
 
 void loans_close(struct loans *loans)
@@ -42,10 +42,8 @@ void loans_close(struct loans *loans)
 static void grow(struct loans *loans)
 {
 	uint32_t size = loans->size ? 2 * loans->size : 256;
-	struct loan *loan = mem_alloc(size * sizeof(*loan));
+	struct loan *loan = mem_must_alloc(size * sizeof(*loan));
 
-	if (!loan)
-		bug("no memory for what debug builds remember", HERE);
 	if (loans->size)
 		memcpy(loan, loans->loan, loans->size * sizeof(*loan));
 	for (uint32_t i = max(loans->size, 1u); i < size; i++) {

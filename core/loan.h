@@ -15,7 +15,6 @@
 
 struct loans;
 
-/* loans_open - NULL when there is no memory */
 struct loans *loans_open(void);
 void loans_close(struct loans *loans);
 

@@ -115,6 +115,53 @@ static int groups_print(const struct mn_world *world)
 	return err;
 }
 
+/* A row a shard; likewise. */
+struct heap_table {
+	struct heap_stats *row;
+};
+
+static int heap_stats_copy(void *arg)
+{
+	struct heap_table *table = arg;
+
+	heap_stats(&mn_self->heap, &table->row[mn_self->id]);
+	return 0;
+}
+
+static void heap_row_print(const struct heap_stats *row, unsigned int shard)
+{
+	print_out(
+		"%-14s %5u %12zu %12zu %12zu %9llu objects came back from other shards, %llu trims\n",
+		  "memory, KiB", shard, row->in_use >> 10, row->bytes >> 10, row->bytes_max >> 10,
+		  (unsigned long long)row->nr_returned, (unsigned long long)row->nr_trims);
+	for (unsigned int i = 0; i < HEAP_CLASSES; i++)
+		if (row->class[i].nr_blocks_max)
+			print_out("%8zu bytes %5u %12zu %12zu %12zu\n", heap_class_size(i), shard,
+				  row->class[i].in_use >> 10,
+				  row->class[i].nr_blocks * HEAP_BLOCK >> 10,
+				  row->class[i].nr_blocks_max * HEAP_BLOCK >> 10);
+	if (row->large_bytes)
+		print_out("%-14s %5u %12zu\n", "        larger", shard, row->large_bytes >> 10);
+}
+
+static int heaps_print(const struct mn_world *world)
+{
+	struct heap_table table;
+	int err;
+
+	if (!IS_ENABLED(CONFIG_MEM_SHARD))
+		return 0;
+	table.row = mem_alloc(world->nr_shards * sizeof(*table.row));
+	err = table.row ? shard_call_all(heap_stats_copy, &table) : -ENOMEM;
+	if (!err) {
+		print_out("%-14s %5s %12s %12s %12s\n", "", "shard", "in use", "held", "most held");
+		for (unsigned int i = 0; i < world->nr_shards; i++)
+			heap_row_print(&table.row[i], i);
+	}
+	mem_free(table.row);
+	return err;
+}
+
 int mn_print_stats(void)
 {
 	const struct mn_world *world = mn_self->world;
@@ -128,5 +175,7 @@ int mn_print_stats(void)
 			table_print(&table, world->nr_shards);
 	}
 	mem_free(table.row);
+	if (!err)
+		err = heaps_print(world);
 	return err ? err : groups_print(world);
 }

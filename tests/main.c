@@ -68,6 +68,7 @@ static const struct {
 	SUITE_ENTRY(dns),
 	SUITE_ENTRY(mem),
 	SUITE_ENTRY(memory),
+	SUITE_ENTRY(fail_alloc),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(writer),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* mn_alloc(), and the heaps behind it. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <miniss/miniss.h>
@@ -10,6 +12,7 @@
 #include "core/shard.h"
 #include "lib/mem/heap.h"
 #include "lib/mem/mem.h"
+#include "tests/hygiene.h"
 #include "tests/run.h"
 #include "tests/sharded.h"
 #include "tests/suites.h"
@@ -256,18 +259,19 @@ static int trims(void *arg)
 {
 	struct heap *heap = &mn_self->heap;
 	void **obj = mn_alloc(AWAY * sizeof(*obj));
-	size_t before = heap->bytes;
+	size_t before = heap->bytes, most;
 
 	away_take(obj);
 	ck_assert_uint_ge(heap->bytes, before + (size_t)AWAY * AWAY_BYTES);
 	free_all(obj);
-	/* One segment is kept, and one that a block is taken from; and a while later, none. */
-	ck_assert_uint_le(heap->bytes, before + 2 * HEAP_SEGMENT);
+	most = heap->bytes;
 	ck_assert(heap_stale(heap));
 	mn_sleep(HEAP_TRIM_NS + MN_SEC / 2);
 	ck_assert(!heap_stale(heap));
 	ck_assert_uint_eq(heap->nr_trims, 1);
-	ck_assert_uint_le(heap->bytes, before);
+	/* Where something else was taken meanwhile, a segment may be in use. */
+	ck_assert_uint_le(heap->bytes, before + HEAP_SEGMENT);
+	ck_assert_uint_lt(heap->bytes, most);
 	mn_free(obj);
 	return 0;
 }
@@ -288,6 +292,125 @@ START_TEST(memory_goes_back_when_the_shard_sleeps)
 }
 END_TEST
 
+/* ---- what debug builds notice ---- */
+
+/* As a compiler sees it, this is another address. */
+static uint8_t *same(void *ptr)
+{
+	void *volatile other = ptr;
+
+	return other;
+}
+
+static int frees_twice(void *arg)
+{
+	void *ptr = mn_alloc(100), *again = same(ptr);
+
+	mn_free(ptr);
+	mn_free(again);
+	return 0;
+}
+
+static int free_here(void *ptr)
+{
+	mn_free(ptr);
+	return 0;
+}
+
+static int frees_twice_elsewhere(void *arg)
+{
+	void *ptr = mn_alloc(100), *again = same(ptr);
+
+	mn_call(1, free_here, ptr);
+	mn_free(again);
+	return 0;
+}
+
+static int writes_beyond(void *arg)
+{
+	uint8_t *ptr = mn_alloc(100);
+
+	same(ptr)[100] = 0;
+	mn_free(ptr);
+	return 0;
+}
+
+static int writes_far_beyond(void *arg)
+{
+	uint8_t *ptr = mn_alloc_aligned(64, 100);
+
+	memset(same(ptr), 0, 192);	/* what 100 bytes and their redzone get */
+	mn_free(ptr);
+	return 0;
+}
+
+static int writes_beyond_pages(void *arg)
+{
+	uint8_t *ptr = mn_alloc(100000);
+
+	same(ptr)[100003] = 0;
+	mn_free(ptr);
+	return 0;
+}
+
+static int writes_after(void *arg)
+{
+	uint8_t *ptr = mn_alloc(100), *later = same(ptr);
+
+	mn_free(ptr);
+	later[50] = 0;
+	for (int i = 0; i < 2000; i++)
+		mn_free(mn_alloc(100));
+	return 0;
+}
+
+static int frees_what_is_of_malloc(void *arg)
+{
+	mn_free(same(malloc(100)));
+	return 0;
+}
+
+static int frees_what_is_of_its_stack(void *arg)
+{
+	uint8_t on_stack[100];
+
+	mn_free(same(on_stack));
+	return 0;
+}
+
+static int frees_a_part(void *arg)
+{
+	mn_free(same(mn_alloc(100)) + 16);
+	return 0;
+}
+
+static const struct {
+	mn_fiber_fn fn;
+	const char *says;
+} misuses[] = {
+	{ frees_twice, ", 100 bytes, was freed twice" },
+	{ frees_twice_elsewhere, ", 100 bytes, was freed twice" },
+	{ writes_beyond, ", 100 bytes, was written to beyond its end, at +100" },
+	{ writes_far_beyond, "is not in use, or was written to far beyond its end" },
+	{ writes_beyond_pages, ", 100000 bytes, was written to beyond its end, at +100003" },
+	{ writes_after, ", 100 bytes, was written to at +50 after it was freed" },
+	{ frees_what_is_of_malloc, "was freed, and is not from here" },
+	{ frees_what_is_of_its_stack, "was freed, and is not from here" },
+	{ frees_a_part, "was freed, and is not from here" },
+};
+
+START_TEST(misuse_is_noticed_and_named)
+{
+	struct outcome outcome;
+
+	need_backend(serving[0]);
+	hygiene_run(&outcome, 0, NULL, misuses[_i].fn);
+	ck_code(&outcome, -SIGABRT);
+	ck_said(&outcome, "bug: memory at ");
+	ck_said(&outcome, misuses[_i].says);
+}
+END_TEST
+
 Suite *suite_memory(void)
 {
 	Suite *s = suite_create("memory");
@@ -295,7 +418,8 @@ Suite *suite_memory(void)
 
 	tcase_set_timeout(tc, TEST_TIMEOUT_S);
 	tcase_add_test(tc, sizes_waste_a_quarter_at_most);
-	tcase_add_test(tc, what_cannot_be_is_refused);
+	if (!IS_ENABLED(CONFIG_SANITIZE_ADDRESS))	/* which takes it for a bug */
+		tcase_add_test(tc, what_cannot_be_is_refused);
 	tcase_add_test(tc, who_is_no_shard_has_memory_too);
 	tcase_add_loop_test(tc, objects_are_apart_and_aligned_on_every_shard, 0,
 			    sharded_backends());
@@ -304,6 +428,8 @@ Suite *suite_memory(void)
 	tcase_add_loop_test(tc, memory_goes_back_when_the_shard_sleeps, 0, nr_backends());
 	if (IS_ENABLED(CONFIG_MEM_SHARD))
 		tcase_add_loop_test(tc, any_thread_may_free, 0, sharded_backends());
+	if (IS_ENABLED(CONFIG_MEM_CHECK))
+		tcase_add_loop_test(tc, misuse_is_noticed_and_named, 0, ARRAY_SIZE(misuses));
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -48,6 +48,7 @@ SUITE(ledger);
 SUITE(log);
 SUITE(mem);
 SUITE(memory);
+SUITE(fail_alloc);
 SUITE(migrate);
 SUITE(param);
 SUITE(poll);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <string.h>
 
+#include "lib/mem/check.h"
 #include "lib/mem/heap.h"
 #include "lib/mem/mem.h"
 
@@ -30,8 +31,7 @@ static unsigned int index_of(struct heap_block *block)
 	return (unsigned int)(block - segment_of(block)->block);
 }
 
-/* The first block of a segment begins behind its header. */
-static char *block_base(struct heap_block *block)
+char *heap_block_base(struct heap_block *block)
 {
 	unsigned int i = index_of(block);
 
@@ -51,6 +51,7 @@ static struct heap_segment *segment_map(struct heap *heap, size_t bytes)
 
 	if (!segment)
 		return NULL;
+	segment->magic = heap_magic(segment);
 	segment->heap = heap;
 	segment->bytes = bytes;
 	heap->bytes += bytes;
@@ -90,6 +91,16 @@ static void segment_drop(struct heap_segment *segment)
 	segment_unmap(segment);
 }
 
+static void segment_trim(struct heap_segment *segment)
+{
+	for (; segment->touched && !segment->huge; segment->touched &= segment->touched - 1) {
+		struct heap_block *block = &segment->block[__builtin_ctz(segment->touched)];
+
+		mem_untouch(heap_block_base(block),
+			    HEAP_BLOCK - (index_of(block) ? 0 : HEAP_HEADER));
+	}
+}
+
 /* Those with room are in front. */
 static struct heap_block *block_new(struct heap *heap, unsigned int class)
 {
@@ -104,6 +115,9 @@ static struct heap_block *block_new(struct heap *heap, unsigned int class)
 	if (segment->free == ALL_FREE)
 		heap->nr_empty--;
 	block = &segment->block[__builtin_ctz(segment->free)];
+	/* What was in there of another size is not to be taken for what was in there of this one. */
+	if (IS_ENABLED(CONFIG_DEBUG))
+		segment_trim(segment);
 	segment->free &= segment->free - 1;
 	segment->touched &= segment->free;
 	if (!segment->free) {
@@ -188,7 +202,7 @@ static void sort_in(struct heap *heap, unsigned int n_max)
 	while (n_max-- && (obj = heap->returned)) {
 		heap->returned = *(void **)obj;
 		heap->nr_returned++;
-		heap_give(heap_segment_of(obj), obj);
+		heap_release(heap, heap_segment_of(obj), obj);
 	}
 }
 
@@ -198,8 +212,8 @@ static void sort_in(struct heap *heap, unsigned int n_max)
 static void carve(struct heap_block *block)
 {
 	uint32_t n = max(CARVE_BYTES / block->size, 1);
-	char *obj =
-		block_base(block) + (size_t)(block_capacity(block) - block->nr_fresh) * block->size;
+	char *obj = heap_block_base(block) +
+		    (size_t)(block_capacity(block) - block->nr_fresh) * block->size;
 
 	n = min(n, block->nr_fresh);
 	block->nr_fresh -= n;
@@ -279,20 +293,13 @@ void heap_give_slow(struct heap_segment *segment, struct heap_block *block)
 
 /* ---- idle times, and the end ---- */
 
-static void segment_trim(struct heap_segment *segment)
-{
-	for (; segment->touched && !segment->huge; segment->touched &= segment->touched - 1) {
-		struct heap_block *block = &segment->block[__builtin_ctz(segment->touched)];
-
-		mem_untouch(block_base(block), HEAP_BLOCK - (index_of(block) ? 0 : HEAP_HEADER));
-	}
-}
-
 void heap_trim(struct heap *heap)
 {
 	struct list *pos, *tmp;
 
 	sort_in(heap, UINT32_MAX);
+	for (unsigned int i = 0; i < HEAP_DETAINED; i++)
+		heap_release_oldest(heap);
 	for (unsigned int i = 0; i < HEAP_CLASSES; i++)
 		if (heap->block[i] && heap->block[i]->nr_used == 1) {
 			block_drop(heap->block[i]);
@@ -308,6 +315,37 @@ void heap_trim(struct heap *heap)
 	}
 	heap->stale = false;
 	heap->nr_trims++;
+}
+
+static void segment_stats(const struct heap *heap, struct heap_segment *segment,
+			  struct heap_stats *stats)
+{
+	for (uint32_t used = ~segment->free & ALL_FREE; used; used &= used - 1) {
+		struct heap_block *block = &segment->block[__builtin_ctz(used)];
+		unsigned int class = heap_class(block->size);
+		uint32_t nr = block->nr_used - (heap->block[class] == block);
+
+		stats->class[class].in_use += (size_t)nr * block->size;
+		stats->in_use += (size_t)nr * block->size;
+	}
+}
+
+void heap_stats(const struct heap *heap, struct heap_stats *stats)
+{
+	*stats = (struct heap_stats){ .bytes = heap->bytes,
+				      .bytes_max = heap->bytes_max,
+				      .large_bytes = heap->large_bytes,
+				      .in_use = heap->large_bytes,
+				      .nr_returned = heap->nr_returned,
+				      .nr_trims = heap->nr_trims };
+	if (!heap->ready)
+		return;
+	for (unsigned int i = 0; i < HEAP_CLASSES; i++) {
+		stats->class[i].nr_blocks = heap->class[i].nr_blocks;
+		stats->class[i].nr_blocks_max = heap->class[i].nr_blocks_max;
+	}
+	for (struct list *pos = heap->segments.next; pos != &heap->segments; pos = pos->next)
+		segment_stats(heap, container_of(pos, struct heap_segment, entry), stats);
 }
 
 static void segments_unmap(struct list *segments)

@@ -35,6 +35,7 @@
 #define HEAP_HEADER	((size_t)4096)		/* of a segment; what objects may be aligned to */
 #define HEAP_SMALL	((size_t)32 << 10)	/* the largest size */
 #define HEAP_CLASSES	40
+#define HEAP_DETAINED	(IS_ENABLED(CONFIG_DEBUG) ? 256 : 1)
 #define HEAP_TRIM_NS	MN_SEC			/* asleep for so long: trim */
 
 struct heap_block {
@@ -50,6 +51,7 @@ struct heap_block {
 
 /* What those who are not the heap's thread read does not change. */
 struct heap_segment {
+	uintptr_t magic;	/* debug builds: that it is one */
 	struct heap *heap;
 	size_t bytes;		/* mapped */
 	uint32_t free;		/* bit n: block n is */
@@ -64,6 +66,19 @@ struct heap_segment {
 struct heap_class {
 	struct list partial;	/* blocks with room, and with objects */
 	uint32_t nr_blocks, nr_blocks_max;
+};
+
+/* What is known of a heap, for people; what was returned to it and not sorted in is in use. */
+struct heap_stats {
+	size_t bytes, bytes_max;	/* mapped */
+	size_t large_bytes;		/* of these, for objects of pages of their own */
+	size_t in_use;			/* of all objects */
+	uint64_t nr_returned;		/* objects that were freed elsewhere */
+	uint64_t nr_trims;
+	struct {
+		size_t in_use;		/* of its objects */
+		uint32_t nr_blocks, nr_blocks_max;
+	} class[HEAP_CLASSES];
 };
 
 struct heap {
@@ -81,6 +96,10 @@ struct heap {
 	size_t bytes, bytes_max;	/* mapped */
 	size_t large_bytes;
 	uint64_t nr_returned, nr_trims;
+
+	/* Debug builds: freed, and not to be had again before as many others were freed. */
+	void *detained[HEAP_DETAINED];
+	unsigned int detained_at;
 
 	/* Left by threads that are not shards. */
 	_Atomic(void *) left __cacheline_aligned;
@@ -172,6 +191,11 @@ void heap_leave(struct heap *heap, void *obj);
 
 /* heap_trim - give back what is free */
 void heap_trim(struct heap *heap);
+
+void heap_stats(const struct heap *heap, struct heap_stats *stats);
+
+/* heap_block_base - where the objects of a block begin: behind a segment's header in the first one */
+char *heap_block_base(struct heap_block *block);
 #else
 static inline void heap_close(struct heap *heap)
 {
@@ -182,6 +206,10 @@ static inline void heap_return(struct heap *heap, void *first, void *last)
 }
 
 static inline void heap_trim(struct heap *heap)
+{
+}
+
+static inline void heap_stats(const struct heap *heap, struct heap_stats *stats)
 {
 }
 #endif

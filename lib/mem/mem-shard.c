@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/shard.h"
+#include "lib/mem/check.h"
 #include "lib/mem/mem.h"
 #include "smp/homing.h"
 
@@ -31,7 +32,7 @@ static __cold void *common_take(size_t size)
 static __cold void common_give(struct heap_segment *segment, void *ptr)
 {
 	pthread_mutex_lock(&common.lock);
-	heap_give(segment, ptr);
+	heap_release(&common.heap, segment, ptr);
 	pthread_mutex_unlock(&common.lock);
 }
 
@@ -64,21 +65,21 @@ static inline void *take(size_t size)
 /* Nothing at all has an address, too. What is too much stays it. */
 static inline size_t rounded(size_t size, size_t align)
 {
-	size_t up = (size + !size + align - 1) & ~(align - 1);
+	size_t up = (size + !size + CHECK_BYTES + align - 1) & ~(align - 1);
 
 	return up < size ? size : up;
 }
 
-void *mem_take(size_t size, size_t align)
+static inline void *taken(void *ptr, size_t size)
 {
-	return take(rounded(size, align));
+	if (IS_ENABLED(CONFIG_DEBUG) && ptr)
+		check_taken(ptr, size);
+	return ptr;
 }
 
-void *mem_alloc(size_t size)
+void *mem_get(size_t size, size_t align)
 {
-	void *ptr = take(rounded(size, CONFIG_CACHELINE_BYTES));
-
-	return ptr ? memset(ptr, 0, size) : NULL;
+	return taken(take(rounded(size, align)), size);
 }
 
 void mem_free(void *ptr)
@@ -88,13 +89,15 @@ void mem_free(void *ptr)
 
 	if (!ptr)
 		return;
+	if (IS_ENABLED(CONFIG_DEBUG))
+		check_given(ptr);
 	if (__builtin_expect(self && segment->heap == &self->heap, 1))
-		heap_give(segment, ptr);
+		heap_release(&self->heap, segment, ptr);
 	else
 		give_away(segment, ptr);
 }
 
 size_t mem_usable(const void *ptr)
 {
-	return heap_usable(ptr);
+	return IS_ENABLED(CONFIG_DEBUG) ? check_size(ptr) : heap_usable(ptr);
 }

@@ -1,12 +1,29 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/compiler.h"
 #include "lib/mem/mem.h"
 
-void *mem_map(size_t size)
+void *mem_alloc(size_t size)
+{
+	void *ptr = mem_take(size, CONFIG_CACHELINE_BYTES);
+
+	return ptr ? memset(ptr, 0, size) : NULL;
+}
+
+void *mem_must_alloc(size_t size)
+{
+	void *ptr = mem_get(size, CONFIG_CACHELINE_BYTES);
+
+	if (!ptr)
+		bug("no memory for what debug builds remember", HERE);
+	return memset(ptr, 0, size);
+}
+
+static void *map_pages(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -14,15 +31,20 @@ void *mem_map(size_t size)
 	return ptr == MAP_FAILED ? NULL : ptr;
 }
 
+void *mem_map(size_t size)
+{
+	return mem_fails() ? NULL : map_pages(size);
+}
+
 void *mem_map_aligned(size_t size, size_t align)
 {
-	char *map = mem_map(size), *start;
+	char *map = map_pages(size), *start;
 
 	/* Such blocks come side by side: the second is where the first ended. */
 	if (!map || !((uintptr_t)map & (align - 1)))
 		return map;
 	mem_unmap(map, size);
-	map = size + align > size ? mem_map(size + align) : NULL;
+	map = size + align > size ? map_pages(size + align) : NULL;
 	if (!map)
 		return NULL;
 	start = (char *)(((uintptr_t)map + align - 1) & ~(uintptr_t)(align - 1));
@@ -62,4 +84,11 @@ void *mem_grow(void *ptr, size_t size, size_t new_size)
 	if (grown == MAP_FAILED)
 		bug("out of memory", HERE);
 	return grown;
+}
+
+bool mem_mapped(void *ptr)
+{
+	unsigned char resident;
+
+	return !mincore(ptr, 1, &resident);
 }

@@ -7,15 +7,26 @@
 #ifndef LIB_MEM_MEM_H
 #define LIB_MEM_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "lib/mem/fail.h"
 
 /* mem_alloc - zeroed memory, cache-line aligned; NULL when there is none */
 void *mem_alloc(size_t size);
 
 #define MEM_ALIGN	((size_t)16)	/* enough for anything that C has */
 
-/* mem_take - memory as it is, at a multiple of @align: a power of two, 4096 at most */
-void *mem_take(size_t size, size_t align);
+/* mem_must_alloc - the same for what debug builds remember: without memory it ends the program */
+void *mem_must_alloc(size_t size);
+
+/* mem_get - memory as it is, at a multiple of @align: a power of two, 4096 at most */
+void *mem_get(size_t size, size_t align);
+
+static inline void *mem_take(size_t size, size_t align)
+{
+	return mem_fails() ? NULL : mem_get(size, align);
+}
 
 /* mem_free - any thread; of NULL, nothing */
 void mem_free(void *ptr);
@@ -42,6 +53,9 @@ int mem_huge(void *ptr, size_t size);
 void mem_untouch(void *ptr, size_t size);
 
 void mem_unmap(void *ptr, size_t size);
+
+/* mem_mapped - can the page at @ptr, where one begins, be read? */
+bool mem_mapped(void *ptr);
 
 /**
  * mem_grow - make a mapping larger, moving it if need be

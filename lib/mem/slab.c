@@ -64,6 +64,8 @@ void *slab_alloc(struct slab *slab)
 	struct slab_block *block;
 	void *obj;
 
+	if (mem_fails())
+		return NULL;
 	if (list_empty(&slab->partial))
 		block = block_new(slab);
 	else
