@@ -17,6 +17,7 @@
 #include "core/future.h"
 #include "core/reactor.h"
 #include "lib/dns/dns.h"
+#include "lib/mem/static.h"
 #include "lib/net/zerocopy.h"
 #include "lib/process/process.h"
 #include "smp/alien.h"
@@ -63,6 +64,7 @@ void shard_started(struct shard *shard)
 {
 	struct mn_world *world = shard->world;
 
+	static_seal(shard);
 	if (shard->id == 0 && !shard->start_err)
 		shard->start_err = mn_spawn(boot, world, NULL);
 	if (shard->start_err)

@@ -68,6 +68,8 @@ struct fiber_pool {
 
 	/* core/stack.c; every fiber, live or not, is on a stack of a slab */
 	struct stack_slab *slabs;
+	struct stack_slab *reserved;	/* not cut yet; stack_reserve() */
+	bool fixed;			/* there will be no others */
 	enum guard_kind guard;		/* GUARD_UNKNOWN until the first slab */
 	struct sanitizer_stack reactor;	/* the shard's own stack */
 
@@ -186,6 +188,9 @@ uint64_t fiber_control(void);
  * @top: 16-byte aligned; returns what to hand to fiber_switch()
  */
 void *fiber_prepare(void *top, void (*entry)(void), uint64_t control);
+
+/* stack_reserve - map stacks for @nr fibers at least, which is all there will be; 0 or -ENOMEM */
+int stack_reserve(struct fiber_pool *pool, unsigned int nr);
 
 /* core/stack.c: stacks that never go back to the system before the pool closes */
 int stack_get(struct fiber_pool *pool, void **low, size_t *size);

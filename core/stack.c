@@ -49,32 +49,66 @@ out_slab:
 	return NULL;
 }
 
+static int slab_add(struct fiber_pool *pool)
+{
+	struct stack_slab *slab = pool->reserved;
+
+	if (slab)
+		pool->reserved = slab->next;
+	else if (!pool->fixed)
+		slab = slab_open(pool);
+	if (!slab)
+		return -ENOMEM;
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	return 0;
+}
+
 int stack_get(struct fiber_pool *pool, void **low, size_t *size)
 {
 	struct stack_slab *slab = pool->slabs;
 	size_t guard = guard_size();
 
 	if (!slab || slab->nr_cut == STACKS_PER_SLAB) {
-		slab = slab_open(pool);
-		if (!slab)
+		if (slab_add(pool))
 			return -ENOMEM;
-		slab->next = pool->slabs;
-		pool->slabs = slab;
+		slab = pool->slabs;
 	}
 	*low = slab->base + slab->nr_cut++ * slab->stride + guard;
 	*size = slab->stride - guard;
 	return 0;
 }
 
-void stack_close(struct fiber_pool *pool)
+int stack_reserve(struct fiber_pool *pool, unsigned int nr)
 {
-	while (pool->slabs) {
-		struct stack_slab *slab = pool->slabs;
+	for (unsigned int n = 0; n < nr; n += STACKS_PER_SLAB) {
+		struct stack_slab *slab = slab_open(pool);
 
-		pool->slabs = slab->next;
+		if (!slab)
+			return -ENOMEM;
+		slab->next = pool->reserved;
+		pool->reserved = slab;
+	}
+	pool->fixed = true;
+	return 0;
+}
+
+static void slabs_close(struct stack_slab *slab)
+{
+	while (slab) {
+		struct stack_slab *next = slab->next;
+
 		mem_unmap(slab->base, slab->stride * STACKS_PER_SLAB);
 		mem_free(slab);
+		slab = next;
 	}
+}
+
+void stack_close(struct fiber_pool *pool)
+{
+	slabs_close(pool->slabs);
+	slabs_close(pool->reserved);
+	pool->slabs = pool->reserved = NULL;
 }
 
 const char *stack_guard_kind(const struct fiber_pool *pool)

@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "core/sched.h"
 #include "lib/mem/mem.h"
+#include "lib/mem/static.h"
 #include "smp/alien.h"
 #include "smp/blocking.h"
 #include "smp/call.h"
@@ -88,6 +89,8 @@ static int shard_open(struct mn_world *world, unsigned int id, int cpu)
 		err = mesh_open(s);
 	if (!err)
 		err = calls_open(s);
+	if (!err)
+		err = static_reserve(s);
 	return err ? err : backend_alloc(s);
 }
 

@@ -71,25 +71,6 @@ struct mn_alien_gate {
 
 /* ---- the gate ---- */
 
-int alien_open(struct mn_world *world)
-{
-	struct mn_alien_gate *gate =
-		mem_alloc(sizeof(*gate) + world->nr_shards * sizeof(struct port));
-
-	if (!gate)
-		return -ENOMEM;
-	pthread_mutex_init(&gate->lock, NULL);
-	gate->refs = 1;
-	gate->nr_ports = world->nr_shards;
-	for (unsigned int i = 0; i < gate->nr_ports; i++) {
-		pthread_mutex_init(&gate->port[i].lock, NULL);
-		thread_cond_init(&gate->port[i].room);
-		gate->port[i].shard = world->shards[i];
-	}
-	world->gate = gate;
-	return 0;
-}
-
 static int calls_map(struct mn_alien_gate *gate)
 {
 	size_t bytes = (size_t)gate->nr_ports * param_queue * sizeof(*gate->calls);
@@ -109,6 +90,25 @@ static int calls_map(struct mn_alien_gate *gate)
 		pthread_mutex_unlock(&port->lock);
 	}
 	return 0;
+}
+
+int alien_open(struct mn_world *world)
+{
+	struct mn_alien_gate *gate =
+		mem_alloc(sizeof(*gate) + world->nr_shards * sizeof(struct port));
+
+	if (!gate)
+		return -ENOMEM;
+	pthread_mutex_init(&gate->lock, NULL);
+	gate->refs = 1;
+	gate->nr_ports = world->nr_shards;
+	for (unsigned int i = 0; i < gate->nr_ports; i++) {
+		pthread_mutex_init(&gate->port[i].lock, NULL);
+		thread_cond_init(&gate->port[i].room);
+		gate->port[i].shard = world->shards[i];
+	}
+	world->gate = gate;
+	return IS_ENABLED(CONFIG_STATIC_POOLS) ? calls_map(gate) : 0;
 }
 
 int mn_alien_gate(struct mn_alien_gate **gate)

@@ -69,6 +69,7 @@ static const struct {
 	SUITE_ENTRY(mem),
 	SUITE_ENTRY(memory),
 	SUITE_ENTRY(fail_alloc),
+	SUITE_ENTRY(static),
 	SUITE_ENTRY(stream),
 	SUITE_ENTRY(reader),
 	SUITE_ENTRY(writer),

@@ -49,6 +49,7 @@ SUITE(log);
 SUITE(mem);
 SUITE(memory);
 SUITE(fail_alloc);
+SUITE(static);
 SUITE(migrate);
 SUITE(param);
 SUITE(poll);

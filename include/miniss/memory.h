@@ -11,7 +11,8 @@
  *
  * Nothing here suspends. Free memory is kept for the next who wants it: an idle
  * shard gives it back to the system after a second. A configuration may have
- * the C library's malloc() behind all of this.
+ * the C library's malloc() behind all of this; or, with CONFIG_STATIC_POOLS, no
+ * more than --mem.heap_mib for each shard, and nothing larger than 32 KiB.
  */
 #ifndef MINISS_MEMORY_H
 #define MINISS_MEMORY_H

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <string.h>
 
 #include "lib/mem/check.h"
@@ -71,7 +72,7 @@ static void segment_unmap(struct heap_segment *segment)
 /* What needs little has no huge page, which would take all its 2 MiB at once. */
 static struct heap_segment *segment_new(struct heap *heap)
 {
-	struct heap_segment *segment = segment_map(heap, HEAP_SEGMENT);
+	struct heap_segment *segment = heap_reserved(heap) ? NULL : segment_map(heap, HEAP_SEGMENT);
 
 	if (!segment)
 		return NULL;
@@ -86,6 +87,8 @@ static struct heap_segment *segment_new(struct heap *heap)
 
 static void segment_drop(struct heap_segment *segment)
 {
+	if (heap_reserved(segment->heap))
+		return;
 	segment->heap->nr_segments--;
 	segment->heap->nr_empty--;
 	segment_unmap(segment);
@@ -156,7 +159,10 @@ static void block_drop(struct heap_block *block)
 static void *large_take(struct heap *heap, size_t size)
 {
 	size_t bytes = (size + HEAP_HEADER + HEAP_HEADER - 1) & ~(HEAP_HEADER - 1);
-	struct heap_segment *segment = bytes > size ? segment_map(heap, bytes) : NULL;
+	struct heap_segment *segment = NULL;
+
+	if (bytes > size && !heap_reserved(heap))
+		segment = segment_map(heap, bytes);
 
 	if (!segment)
 		return NULL;
@@ -346,6 +352,17 @@ void heap_stats(const struct heap *heap, struct heap_stats *stats)
 	}
 	for (struct list *pos = heap->segments.next; pos != &heap->segments; pos = pos->next)
 		segment_stats(heap, container_of(pos, struct heap_segment, entry), stats);
+}
+
+int heap_reserve(struct heap *heap, size_t nr_segments)
+{
+	if (!heap->ready)
+		heap_init(heap);
+	while (heap->nr_segments < nr_segments)
+		if (!segment_new(heap))
+			return -ENOMEM;
+	heap->reserved = true;
+	return 0;
 }
 
 static void segments_unmap(struct list *segments)

@@ -91,6 +91,8 @@ struct heap {
 	unsigned int nr_segments;
 	unsigned int nr_empty;	/* of these, without a block in use */
 	bool ready;		/* the lists are initialised */
+	bool reserved;		/* CONFIG_STATIC_POOLS: its segments are all there will be */
+	bool sealed;		/* and the shard has started: it maps nothing any more */
 	bool stale;		/* blocks became free since the last trim */
 	bool huge;		/* all segments but the first are to be of huge pages */
 	size_t bytes, bytes_max;	/* mapped */
@@ -180,6 +182,9 @@ static inline size_t heap_usable(const void *obj)
 	return segment->large ? segment->bytes - HEAP_HEADER : heap_block_of(segment, obj)->size;
 }
 
+/* heap_reserve - map so many segments at once, which are kept; 0 or -ENOMEM */
+int heap_reserve(struct heap *heap, size_t nr_segments);
+
 /* heap_close - give all of it back, whatever is still in use */
 void heap_close(struct heap *heap);
 
@@ -214,10 +219,16 @@ static inline void heap_stats(const struct heap *heap, struct heap_stats *stats)
 }
 #endif
 
+/* heap_reserved - does it neither grow nor shrink? */
+static inline bool heap_reserved(const struct heap *heap)
+{
+	return IS_ENABLED(CONFIG_STATIC_POOLS) && heap->reserved;
+}
+
 /* heap_stale - is it worth a trim, after a while? */
 static inline bool heap_stale(const struct heap *heap)
 {
-	return IS_ENABLED(CONFIG_MEM_SHARD) && heap->stale;
+	return IS_ENABLED(CONFIG_MEM_SHARD) && heap->stale && !heap_reserved(heap);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "core/compiler.h"
+#include "core/shard.h"
 #include "lib/mem/mem.h"
 
 void *mem_alloc(size_t size)
@@ -23,6 +24,13 @@ void *mem_must_alloc(size_t size)
 	return memset(ptr, 0, size);
 }
 
+/* Whoever it is should have had a place before the program began. */
+static void map_check(size_t size, const char *where)
+{
+	if (IS_ENABLED(CONFIG_STATIC_POOLS) && mn_self && mn_self->heap.sealed)
+		bugf(where, "%zu bytes were to be mapped after the start", size);
+}
+
 static void *map_pages(size_t size)
 {
 	void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -31,14 +39,18 @@ static void *map_pages(size_t size)
 	return ptr == MAP_FAILED ? NULL : ptr;
 }
 
-void *mem_map(size_t size)
+void *mem_map_from(size_t size, const char *where)
 {
+	map_check(size, where);
 	return mem_fails() ? NULL : map_pages(size);
 }
 
-void *mem_map_aligned(size_t size, size_t align)
+void *mem_map_aligned_from(size_t size, size_t align, const char *where)
 {
-	char *map = map_pages(size), *start;
+	char *map, *start;
+
+	map_check(size, where);
+	map = map_pages(size);
 
 	/* Such blocks come side by side: the second is where the first ended. */
 	if (!map || !((uintptr_t)map & (align - 1)))
@@ -77,9 +89,12 @@ void mem_unmap(void *ptr, size_t size)
 	munmap(ptr, size);
 }
 
-void *mem_grow(void *ptr, size_t size, size_t new_size)
+void *mem_grow_from(void *ptr, size_t size, size_t new_size, const char *where)
 {
-	void *grown = mremap(ptr, size, new_size, MREMAP_MAYMOVE);
+	void *grown;
+
+	map_check(new_size, where);
+	grown = mremap(ptr, size, new_size, MREMAP_MAYMOVE);
 
 	if (grown == MAP_FAILED)
 		bug("out of memory", HERE);

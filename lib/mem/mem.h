@@ -38,10 +38,12 @@ size_t mem_usable(const void *ptr);
  * mem_map - zeroed pages, not touched yet: the first shard to write a page
  * gets it on its node. NULL when there is no address space.
  */
-void *mem_map(size_t size);
+#define mem_map(size)	mem_map_from(size, HERE)
+void *mem_map_from(size_t size, const char *where);
 
 /* mem_map_aligned - the same, at a multiple of @align, a power of two and a multiple of the page */
-void *mem_map_aligned(size_t size, size_t align);
+#define mem_map_aligned(size, align)	mem_map_aligned_from(size, align, HERE)
+void *mem_map_aligned_from(size_t size, size_t align, const char *where);
 
 /* mem_map_hugetlb - the same of reserved huge pages; NULL when there are not as many */
 void *mem_map_hugetlb(size_t size);
@@ -63,6 +65,7 @@ bool mem_mapped(void *ptr);
  * For what must not fail: ends the program with a message when there is no
  * memory.
  */
-void *mem_grow(void *ptr, size_t size, size_t new_size);
+#define mem_grow(ptr, size, new_size)	mem_grow_from(ptr, size, new_size, HERE)
+void *mem_grow_from(void *ptr, size_t size, size_t new_size, const char *where);
 
 #endif

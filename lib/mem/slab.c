@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -49,7 +50,7 @@ static struct slab_block *block_new(struct slab *slab)
 	struct slab_block *block = slab->spare;
 
 	slab->spare = NULL;
-	if (!block)
+	if (!block && !slab->fixed)
 		block = mem_map_aligned(SLAB_BLOCK, SLAB_BLOCK);
 	if (!block)
 		return NULL;
@@ -87,9 +88,24 @@ void *slab_alloc(struct slab *slab)
 	return memset(obj, 0, slab->size);
 }
 
+int slab_reserve(struct slab *slab, size_t nr)
+{
+	for (size_t room = 0; room < nr; room += per_block(slab))
+		if (!block_new(slab))
+			return -ENOMEM;
+	slab->fixed = true;
+	return 0;
+}
+
 void slab_close(struct slab *slab)
 {
 	BUG_ON(slab->nr);
+	while (slab->fixed && !list_empty(&slab->partial)) {
+		struct slab_block *block = list_first(&slab->partial, struct slab_block, entry);
+
+		list_del(&block->entry);
+		block_unmap(block);
+	}
 	if (slab->spare)
 		block_unmap(slab->spare);
 	slab->spare = NULL;
@@ -97,6 +113,8 @@ void slab_close(struct slab *slab)
 
 static void block_free(struct slab *slab, struct slab_block *block)
 {
+	if (slab->fixed)
+		return;
 	list_del(&block->entry);
 	if (slab->spare)
 		block_unmap(block);

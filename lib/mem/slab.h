@@ -18,10 +18,14 @@ struct slab {
 	struct list partial;		/* blocks with room */
 	struct slab_block *spare;	/* one without objects, or NULL */
 	size_t nr;			/* objects that are taken */
+	bool fixed;			/* slab_reserve() */
 };
 
 /* slab_init - for objects of @size bytes, 1 to SLAB_BLOCK / 8; takes no memory yet */
 void slab_init(struct slab *slab, size_t size);
+
+/* slab_reserve - map all that @nr objects need, which is all there will ever be; 0 or -ENOMEM */
+int slab_reserve(struct slab *slab, size_t nr);
 
 /* slab_close - every object was freed */
 void slab_close(struct slab *slab);

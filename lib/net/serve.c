@@ -9,6 +9,7 @@
 
 #include "core/boot.h"
 #include "lib/mem/mem.h"
+#include "lib/mem/static.h"
 #include "lib/net/server.h"
 #include "smp/call.h"
 
@@ -20,6 +21,12 @@ MN_PARAM(uint, idle_timeout_ms, 0, 0, 86400000,
 	 "close a connection that is silent for so long; 0: never");
 MN_PARAM(uint, drain_timeout_ms, 5000, 0, 3600000,
 	 "at the stop, time for connections to end by themselves");
+
+int conns_reserve(struct shard *shard)
+{
+	slab_init(&shard->conns, sizeof(struct conn));
+	return slab_reserve(&shard->conns, param_conns_max);
+}
 
 static int accept_parse(enum mn_accept *accept)
 {
