@@ -36,6 +36,7 @@
 #define SHARE		64	/* messages of a sender before the others have a turn */
 #define POP_COST	8	/* as many at least are counted when its ring alone is looked at */
 #define BELLS_EVERY	4	/* glances at the last sender's ring, one at bells */
+#define GLANCE		64	/* senders whose bells are looked at together */
 #define SENDERS_MAX	65536
 
 /* Where one side of a ring is: the slot, and the mark of its lap. */
@@ -222,14 +223,18 @@ static bool spsc_empty(struct queue *queue)
 static bool spsc_glance(struct queue *queue)
 {
 	struct spsc *q = to_spsc(queue);
-	unsigned int first = q->glance;
+	unsigned int first = q->glance, end;
 
 	if (has_mail(&q->next))
 		return false;
 	if (++q->looks % BELLS_EVERY)
 		return true;
-	q->glance = first + GROUP < q->senders ? first + GROUP : 0;
-	return !group_rang(q, first) || !group_has_mail(q, first);
+	end = min(first + GLANCE, q->senders);
+	q->glance = end < q->senders ? end : 0;
+	for (; first < end; first += GROUP)
+		if (group_rang(q, first) && group_has_mail(q, first))
+			return false;
+	return true;
 }
 
 static void spsc_close(struct queue *queue)
