@@ -23,15 +23,28 @@ MN_APP_PARAM(uint, count, 0, 0, 1000000,
 	     "under valgrind --tool=callgrind: count the instructions of so many operations");
 MN_APP_PARAM(bool, list, false, 0, 0, "print the names of the benches and exit");
 
-#define CASES_MAX	256
 #define ON_REQUEST	"scale"	/* how benches begin that take minutes */
 #define RATING_REAL	100	/* drivers below are for tests */
 
 struct plan {
 	regex_t filter;
-	struct bench_case *cases[CASES_MAX];
+	struct bench_case **cases;
 	unsigned int nr_cases;
 };
+
+/* plan_room - for one more case: whenever there are as many as a power of two, for twice as many */
+static bool plan_room(struct plan *plan)
+{
+	unsigned int n = plan->nr_cases;
+	struct bench_case **more;
+
+	if (n & (n - 1))
+		return true;
+	more = realloc(plan->cases, 2 * (n + 1) * sizeof(*more));
+	if (more)
+		plan->cases = more;
+	return more;
+}
 
 static int plan_add(struct plan *plan, const struct bench *bench, const struct driver *driver,
 		    const char *arg, const char *suffix)
@@ -39,13 +52,15 @@ static int plan_add(struct plan *plan, const struct bench *bench, const struct d
 	const struct driver_choice choice = { .driver = driver, .arg = arg };
 	struct bench_case *c = case_new(bench, &choice, suffix);
 
-	if (!c || plan->nr_cases == CASES_MAX) {
-		free(c);
+	if (!c)
 		return -ENOMEM;
-	}
 	if (param_filter && regexec(&plan->filter, c->name, 0, NULL, 0)) {
 		case_free(c);
 		return 0;
+	}
+	if (!plan_room(plan)) {
+		case_free(c);
+		return -ENOMEM;
 	}
 	plan->cases[plan->nr_cases++] = c;
 	return 0;
@@ -130,7 +145,8 @@ static int plan_make(struct plan *plan)
 		mn_err("--filter=%s: no bench has such a name; see --list", param_filter);
 		return MN_EXIT_USAGE;
 	}
-	qsort(plan->cases, plan->nr_cases, sizeof(plan->cases[0]), by_name);
+	if (!err)
+		qsort(plan->cases, plan->nr_cases, sizeof(plan->cases[0]), by_name);
 	return err;
 }
 
@@ -263,6 +279,8 @@ static int app(void *arg)
 			puts(plan->cases[i]->name);
 		case_free(plan->cases[i]);
 	}
+	if (plan)
+		free(plan->cases);
 	free(plan);
 	return err;
 }
