@@ -10,6 +10,7 @@
  */
 #include <unistd.h>
 
+#include <miniss/fiber.h>
 #include <miniss/file.h>
 
 #include "backends/file.h"
@@ -234,7 +235,8 @@ int64_t file_try(struct mn_op *op)
 	struct iovec one;
 	int64_t res;
 
-	if (!is_read(op) || file_direct(op))
+	/* Who reads on and on must not keep the shard, just because nothing blocks. */
+	if (!is_read(op) || file_direct(op) || mn_need_preempt())
 		return FILE_BLOCK;
 	file_part(op, &part, TRY_MAX);
 	if (part.len == TRY_MAX)

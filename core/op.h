@@ -25,6 +25,7 @@ enum op_state {
 #define OP_PINNED 0x04	/* SENDMSG_ZC: the kernel has yet to say that it needs the memory no more */
 #define OP_COPY	0x08	/* SENDMSG_ZC: what is left is sent with a copy */
 #define OP_STREAM 0x20	/* SEND, SENDMSG: of a stream's socket; see forget() in backends/backend.h */
+#define OP_AWAITED 0x20 /* READ, READV: a fiber waits for it now, and for nothing else */
 #define OP_SENT	0x10	/* SENDMSG_ZC: how the send ended was delivered */
 
 /* Completes by resolving op->done. */

@@ -366,11 +366,39 @@ static int canceled(void *arg)
 	return 0;
 }
 
+/* --- what is in memory, and the others --- */
+
+/* Not ready before there was a turn; a virtual clock moves when nothing else goes on. */
+static int notice(void *arg)
+{
+	if (!is_mem())
+		ck_assert_int_eq(mn_sleep(MN_MSEC), 0);
+	*(bool *)arg = true;
+	return 0;
+}
+
+/* Nothing blocks who reads what is cached; the shard does its other work all the same. */
+static int gives_way(void *arg)
+{
+	bool noticed = false;
+	struct mn_file file;
+	char buf[64];
+
+	file_make(&file, "cached", sizeof(buf));
+	ok(mn_spawn(notice, &noticed, NULL));
+	mn_yield();
+	for (int i = 0; !noticed && i < 1000 * 1000; i++)
+		ck_assert_int_eq(mn_read(&file, buf, sizeof(buf), 0), sizeof(buf));
+	ck_assert(noticed);
+	ok(mn_file_close(&file));
+	return 0;
+}
+
 static const struct script scripts[] = {
 	{ "plain", plain },	  { "large", large },	{ "sparse", sparse },
 	{ "vectors", vectors },	  { "append", append }, { "sync", sync_all },
 	{ "space", space },	  { "stats", stats },	{ "started", started },
-	{ "canceled", canceled },
+	{ "canceled", canceled },  { "gives way", gives_way },
 };
 
 SCRIPT_TEST(files_are_the_same_on_every_backend, scripts)

@@ -45,6 +45,7 @@ static const struct {
 	SUITE_ENTRY(uring_zc),
 	SUITE_ENTRY(uring_incremental),
 	SUITE_ENTRY(uring_files),
+	SUITE_ENTRY(uring_read),
 	SUITE_ENTRY(sync),
 	SUITE_ENTRY(wake),
 	SUITE_ENTRY(call),

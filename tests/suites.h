@@ -76,6 +76,7 @@ SUITE(unix_sockets);
 SUITE(uring_fixed);
 SUITE(uring_incremental);
 SUITE(uring_files);
+SUITE(uring_read);
 SUITE(uring_waker);
 SUITE(uring_zc);
 SUITE(wake);

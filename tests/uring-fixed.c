@@ -20,11 +20,14 @@ static int fd;
 static int read_into(void *base, size_t len)
 {
 	struct mn_file file = MN_FILE_CLOSED;
+	struct mn_op op;
 
 	file.fd = fd;
-	for (int i = 0; i < TIMES; i++)
-		if (mn_read(&file, base, len, i) != 1)
+	for (int i = 0; i < TIMES; i++) {
+		mn_read_start(&op, &file, base, len, i);
+		if (mn_op_await(&op, MN_NEVER) != 1)
 			return 1;
+	}
 	return 0;
 }
 

@@ -14,6 +14,8 @@
 #include "backends/io_uring/uring.h"
 #include "backends/platform-splice.h"
 
+#define UNCACHED	16	/* reads that are not tried */
+
 /*
  * What is in the page cache is copied while the shard waits: so at most that
  * much at a time. A long write goes to a worker at once, and in one piece.
@@ -136,10 +138,37 @@ static bool for_thread(const struct mn_op *op)
 	return op_is_pooled(op) || (op_is_transfer(op) && op->file && op->file->by_thread);
 }
 
+/*
+ * Who waits for a read gets what is in the page cache by a system call of its
+ * own where nothing else goes on: the ring would take one, too, and a turn. Of
+ * several, each costs less in the ring. After one that was not there some
+ * others are not tried: it costs as much as it brings.
+ */
+static bool read_at_once(struct uring *u, struct mn_op *op)
+{
+	int64_t res;
+
+	if (!(op->flags & OP_AWAITED) || shard_ready(u->be.shard) || uring_pending(u))
+		return false;
+	if (u->uncached) {
+		u->uncached--;
+		return false;
+	}
+	stats_add(u->be.shard, STAT_SYSCALLS, 1);
+	res = file_try(op);
+	if (res == FILE_BLOCK) {
+		u->uncached = UNCACHED;
+		return false;
+	}
+	op_complete(op, res);
+	return true;
+}
+
 void uring_file_submit(struct uring *u, struct mn_op *op)
 {
 	if (!for_thread(op)) {
-		uring_resubmit(u, op);
+		if (!read_at_once(u, op))
+			uring_resubmit(u, op);
 		return;
 	}
 	op->priv = OP_POOLED;

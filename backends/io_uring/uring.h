@@ -78,6 +78,7 @@ struct uring {
 	struct op_list starved;		/* receives waiting for buffers */
 	struct op_list heard;		/* in the ring, may have missed a reset: see recv.c */
 	uint32_t turns;			/* with some of these */
+	uint32_t uncached;		/* reads that are for the ring at once: see file.c */
 	struct {
 		uint32_t nr;		/* of the ring's table, 0: there is none */
 		uint8_t *uses;		/* of each descriptor below that: its sends, or FILE_* */

@@ -79,7 +79,9 @@ int64_t mn_read(struct mn_file *file, void *buf, size_t len, int64_t off)
 
 	if (stop)
 		return stop;
-	(mn_read_start)(&op, file, buf, len, off);
+	rw_init(&op, file, MN_OP_READ, buf, len, off);
+	op.flags = OP_AWAITED;
+	start(&op, file, len, false, range_check(file, buf, len, off));
 	return file_await(&op);
 }
 
@@ -128,12 +130,13 @@ static int vector_check(struct mn_file *file, const struct iovec *iov, size_t nr
 }
 
 static void vector_start(struct mn_op *op, struct mn_file *file, enum mn_opcode code,
-			 const struct iovec *iov, size_t nr, int64_t off)
+			 const struct iovec *iov, size_t nr, int64_t off, uint8_t flags)
 {
 	uint64_t sum;
 	int err;
 
 	file_op(op, code, file);
+	op->flags = flags;
 	op->rwv.iov = iov;
 	op->rwv.nr = nr;
 	op->rwv.off = off;
@@ -144,13 +147,13 @@ static void vector_start(struct mn_op *op, struct mn_file *file, enum mn_opcode 
 void(mn_readv_start)(struct mn_op *op, struct mn_file *file, const struct iovec *iov, size_t nr,
 		     int64_t off)
 {
-	vector_start(op, file, MN_OP_READV, iov, nr, off);
+	vector_start(op, file, MN_OP_READV, iov, nr, off, 0);
 }
 
 void(mn_writev_start)(struct mn_op *op, struct mn_file *file, const struct iovec *iov, size_t nr,
 		      int64_t off)
 {
-	vector_start(op, file, MN_OP_WRITEV, iov, nr, off);
+	vector_start(op, file, MN_OP_WRITEV, iov, nr, off, 0);
 }
 
 int64_t mn_readv(struct mn_file *file, const struct iovec *iov, size_t nr, int64_t off)
@@ -160,7 +163,7 @@ int64_t mn_readv(struct mn_file *file, const struct iovec *iov, size_t nr, int64
 
 	if (stop)
 		return stop;
-	vector_start(&op, file, MN_OP_READV, iov, nr, off);
+	vector_start(&op, file, MN_OP_READV, iov, nr, off, OP_AWAITED);
 	return file_await(&op);
 }
 
@@ -171,6 +174,6 @@ int64_t mn_writev(struct mn_file *file, const struct iovec *iov, size_t nr, int6
 
 	if (stop)
 		return stop;
-	vector_start(&op, file, MN_OP_WRITEV, iov, nr, off);
+	vector_start(&op, file, MN_OP_WRITEV, iov, nr, off, 0);
 	return file_await(&op);
 }
