@@ -9,6 +9,7 @@
 #include <miniss/scope.h>
 
 #include "tests/file.h"
+#include "tests/poll.h"
 #include "tests/suites.h"
 #include "tests/world.h"
 
