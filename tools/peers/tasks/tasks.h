@@ -74,7 +74,7 @@ static inline off_t random_offset(void)
 /* A file without a name; each block begins and ends with its offset. */
 static inline int file_to_read(void)
 {
-	static uint64_t block[BLOCK / sizeof(uint64_t)];
+	static __thread uint64_t block[BLOCK / sizeof(uint64_t)];
 	char name[] = "/tmp/tasks-XXXXXX";
 	int fd = mkstemp(name);
 
