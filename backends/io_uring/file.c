@@ -140,8 +140,9 @@ static bool for_thread(const struct mn_op *op)
 
 /*
  * Who waits for a read gets what is in the page cache by a system call of its
- * own where nothing else goes on: the ring would take one, too, and a turn. Of
- * several, each costs less in the ring. After one that was not there some
+ * own where nothing else goes on: the ring would take one, too, and a turn. If
+ * others are ready it goes through the ring, which costs more, but gives way to
+ * them now and not when the slice is over. After one that was not there some
  * others are not tried: it costs as much as it brings.
  */
 static bool read_at_once(struct uring *u, struct mn_op *op)
